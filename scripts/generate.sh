@@ -1,0 +1,8 @@
+#!/bin/sh
+# Makes src/csi/gen from proto/.
+set -eu
+. "$(dirname "$0")/lib.sh"
+need_packages
+cd "$HERE"
+PATH="$(ls -d "$HERE"/node_modules/node-linux-*/bin | head -1):$HERE/node_modules/.bin:$PATH"
+"$HERE/node_modules/.bin/buf" generate
