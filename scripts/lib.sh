@@ -5,7 +5,9 @@ HERE=$(cd "$(dirname "$0")/.." && pwd)
 CACHE="$HERE/.cache"
 mkdir -p "$CACHE"
 
-say() { printf '\033[2m%s\033[0m\n' "holdfast: $*" >&2; }
+# No colours where nobody looks: in CI, in a pipe, and where NO_COLOR asks for none.
+if [ -t 2 ] && [ "${CI:-}" != true ] && [ -z "${NO_COLOR:-}" ]; then dim=$(printf '\033[2m') plain=$(printf '\033[0m'); else dim='' plain=''; fi
+say() { printf '%s\n' "${dim}holdfast: $*$plain" >&2; }
 fail() { printf '%s\n' "holdfast: $*" >&2; exit 1; }
 
 # The npm packages of the lock file, among them the Node binary that everything here runs on.
@@ -42,10 +44,36 @@ need_driver_tools() { need_tools mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrf
 
 need_root() { [ "$(id -u)" = 0 ] || fail "this needs root: it makes loop devices, file systems and mounts"; }
 
-# Go, for the conformance suite: the machine's own if it is new enough, else Debian's, which fetches a newer toolchain
-# from the module proxy by itself.
+# Go, for the conformance suite; sets GO. The machine's own, or Debian's. From 1.21 on, Go fetches a newer toolchain by
+# itself where a module asks for one; an older one (Debian 12) can still fetch that toolchain as a module, which is
+# checked against the checksum database as any other.
 need_go() {
-  PATH="$PATH:/usr/local/go/bin:/usr/lib/go/bin"
-  command -v go >/dev/null 2>&1 && return 0
-  need_tools go:golang-go
+  toolchain=v0.0.1-go1.26.8
+  GO=$(PATH="$PATH:/usr/local/go/bin:/usr/lib/go/bin" command -v go) || { need_tools go:golang-go; GO=$(command -v go); }
+  case $("$GO" version) in *" go1."[0-9][" ."]* | *" go1.1"[0-9]* | *" go1.20"*) ;; *) export GOTOOLCHAIN=auto; return 0 ;; esac
+  say "$("$GO" version | cut -d' ' -f3) is too old for the conformance suite: fetching a newer toolchain from the module proxy"
+  case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
+  mkdir -p "$CACHE/toolchain"
+  printf 'module toolchain\n' >"$CACHE/toolchain/go.mod"
+  folder=$(cd "$CACHE/toolchain" && GOFLAGS=-mod=mod "$GO" mod download -json "golang.org/toolchain@$toolchain.linux-$arch" |
+    sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+  [ -n "$folder" ] || fail "the module proxy gave no Go toolchain; install Go 1.25 or newer (https://go.dev/dl) and run this again"
+  # Files from a module archive are not executable.
+  chmod -R u+x "$folder/bin" "$folder/pkg/tool"
+  GO="$folder/bin/go"
+  unset GOROOT
+  export GOTOOLCHAIN=local
+}
+
+# csi-sanity, built once for each state of its go.sum; sets SANITY.
+need_sanity() {
+  SANITY="$CACHE/bin/csi-sanity"
+  module="$HERE/test/conformance"
+  sum=$(cat "$module/go.mod" "$module/go.sum" | cksum)
+  if [ -x "$SANITY" ] && [ "$(cat "$SANITY.sum" 2>/dev/null)" = "$sum" ]; then return 0; fi
+  need_go
+  say "building csi-sanity (about 40 seconds, once)"
+  (cd "$module" && "$GO" build -trimpath -buildvcs=false -o "$SANITY" github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity >"$CACHE/go.log" 2>&1) ||
+    { tail -20 "$CACHE/go.log" >&2; fail "csi-sanity could not be built"; }
+  printf '%s' "$sum" >"$SANITY.sum"
 }

@@ -1,0 +1,72 @@
+#!/bin/sh
+# All tests, the quick ones first: npm test, or npm test -- PART ... with check, unit, outside or conformance.
+# Ends with one line: N passed, N failed, N skipped. Exit code 1 when anything failed or was left behind.
+set -eu
+. "$(dirname "$0")/lib.sh"
+cd "$HERE"
+if [ -z "$dim" ]; then export NO_COLOR=1; fi
+for part in "$@"; do
+  case $part in check | unit | outside | conformance) ;; *) fail "no such part of the tests: $part (check, unit, outside, conformance)" ;; esac
+done
+parts=${*:-check unit outside conformance}
+need_root
+need_packages
+need_driver_tools
+case $parts in *outside* | *conformance*) need_tools losetup:mount setpriv:util-linux ;; esac
+case $parts in *conformance*) need_sanity ;; esac
+
+# Everything that the tests make lies in here, so that what is left can be told from what others do on this machine.
+run=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run-XXXXXX")
+export TMPDIR="$run"
+results=$(mktemp -d "$CACHE/results-XXXXXX")
+trap 'rm -rf "$results"; rmdir "$run" 2>/dev/null || true' EXIT
+sh scripts/node.sh test/support/check-leftovers.ts before "$run" "$results/before"
+
+passed=0 failed=0 skipped=0 summary=''
+
+# add PART PASSED FAILED SKIPPED SECONDS
+add() {
+  passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+  summary="$summary$(printf '%-12s %6d passed %4d failed %4d skipped %5d s' "$1" "$2" "$3" "$4" "$5")
+"
+}
+
+# node_tests PART PATTERN ...: runs them one file after the other and adds what the runner counted.
+node_tests() {
+  part=$1 began=$(date +%s) code=0
+  shift
+  bin/holdfast-node --test --test-concurrency=1 --test-timeout=300000 \
+    --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=tap --test-reporter-destination="$results/$part.tap" "$@" || code=1
+  counted() { sed -n "s/^# $1 \([0-9]*\)\$/\1/p" "$results/$part.tap" | tail -1; }
+  good=$(counted pass) bad=$(counted fail) cancelled=$(counted cancelled) missed=$(counted skipped)
+  bad=$((${bad:-0} + ${cancelled:-0}))
+  if [ "$((${good:-0} + bad))" = 0 ]; then say "$part: no test was found" && bad=1; fi
+  if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  add "$part" "${good:-0}" "$bad" "${missed:-0}" $(($(date +%s) - began))
+}
+
+for part in $parts; do
+  say "$part"
+  case $part in
+    check)
+      began=$(date +%s)
+      if sh scripts/check.sh; then add check 1 0 0 $(($(date +%s) - began)); else add check 0 1 0 $(($(date +%s) - began)); fi
+      ;;
+    unit) node_tests unit 'src/**/*.test.ts' 'scripts/**/*.test.ts' 'examples/**/*.test.ts' ;;
+    outside) node_tests outside 'test/**/*.test.ts' ;;
+    conformance)
+      began=$(date +%s) code=0
+      bin/holdfast-node test/conformance/run.ts "$SANITY" "$results/conformance" || code=1
+      read -r good bad missed <"$results/conformance" 2>/dev/null || { good=0 bad=1 missed=0; }
+      if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+      add conformance "$good" "$bad" "$missed" $(($(date +%s) - began))
+      ;;
+  esac
+done
+
+say "leftovers"
+if bin/holdfast-node test/support/check-leftovers.ts after "$run" "$results/before"; then add leftovers 1 0 0 0; else add leftovers 0 1 0 0; fi
+
+printf '\n%s\n%d passed, %d failed, %d skipped\n' "$summary" "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ]

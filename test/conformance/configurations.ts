@@ -1,0 +1,31 @@
+/** What csi-sanity is run against: every pool there is, on a disk with and without reflinks, used in every way. */
+import type { DiskKind } from "../support/pool-disk.ts";
+
+export interface Configuration {
+  readonly backend: "image" | "directory";
+  readonly shared: boolean;
+  readonly disk: DiskKind;
+  readonly access: "mount" | "block";
+  /** What volumes are formatted with; absent: the pool's default, or nothing to format. */
+  readonly fsType?: "ext4" | "xfs" | "btrfs";
+}
+
+const disks = ["xfs", "ext4"] as const;
+const uses = [
+  { access: "mount", fsType: "ext4" },
+  { access: "mount", fsType: "xfs" },
+  { access: "mount", fsType: "btrfs" },
+  { access: "block" },
+] as const;
+
+export const configurations: readonly Configuration[] = [false, true].flatMap((shared) => [
+  ...disks.flatMap((disk) => uses.map((use) => ({ backend: "image" as const, shared, disk, ...use }))),
+  ...disks.map((disk) => ({ backend: "directory" as const, shared, disk, access: "mount" as const })),
+]);
+
+/** As `image, shared, on xfs (reflink), mount ext4`. */
+export function nameOf(one: Configuration): string {
+  const reach = one.shared ? "shared" : "local";
+  const disk = one.disk === "ext4" ? "ext4" : `${one.disk} (reflink)`;
+  return `${one.backend} ${reach} on ${disk}, ${one.access}${one.fsType ? ` ${one.fsType}` : ""}`;
+}

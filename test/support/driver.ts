@@ -1,0 +1,133 @@
+/** The real driver as a process of its own, as an orchestrator meets it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CsiClient, CsiError, connect } from "../../src/csi/client.ts";
+import type { Scratch } from "./scratch.ts";
+
+export const holdfast = join(import.meta.dirname, "../../bin/holdfast");
+
+export interface DriverOptions {
+  /** As `p=image:/path,shared=true`. */
+  readonly pools: readonly string[];
+  /** Absent: "n1". */
+  readonly nodeId?: string;
+  /** More arguments of `serve`. */
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** Absent: pools are made where there are none. */
+  readonly initPools?: boolean;
+  /** A name that is whole in the scratch folder; absent: a new one. The same name again is the same node. */
+  readonly folder?: string;
+}
+
+export interface Driver {
+  readonly socket: string;
+  readonly client: CsiClient;
+  readonly pid: number;
+  /** Milliseconds from spawn to the first Probe that answered ready. */
+  readonly startedInMs: number;
+  /** All that it wrote so far, over restarts. */
+  log(): string;
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; answers its exit code (128 for a signal). Fails when it takes longer than `withinMs` (absent: 15,000). */
+  stop(withinMs?: number): Promise<number>;
+  /** Starts it again with the same arguments (and more). Only after `kill` or `stop`. */
+  start(more?: readonly string[]): Promise<void>;
+  /** kill and start. */
+  crash(): Promise<void>;
+}
+
+/** Starts `bin/holdfast serve` and waits until it is ready. It ends with the scratch folder, by SIGTERM. */
+export async function startDriver(scratch: Scratch, options: DriverOptions): Promise<Driver> {
+  const folder = options.folder ?? mkdtempSync(join(scratch.path, "n-"));
+  const socket = join(folder, "csi.sock");
+  const base = ["serve", "--endpoint", `unix://${socket}`, "--node-id", options.nodeId ?? "n1"];
+  base.push("--state-folder", join(folder, "state"), "--log-format", "json");
+  for (const pool of options.pools) base.push("--pool", pool);
+  if (options.initPools !== false) base.push("--init-pools");
+  base.push(...(options.args ?? []));
+
+  let child: ChildProcess | undefined;
+  let log = "";
+  let startedInMs = 0;
+  const client = connect(`unix://${socket}`);
+  const gone = (): boolean => child === undefined || child.exitCode !== null || child.signalCode !== null;
+  const wait = async (signal: NodeJS.Signals, withinMs: number): Promise<number> => {
+    if (child === undefined || gone()) return child?.exitCode ?? 128;
+    const exit = once(child, "exit");
+    child.kill(signal);
+    const first = await Promise.race([exit, sleep(withinMs, undefined, { ref: false })]);
+    if (first === undefined) {
+      child.kill("SIGKILL");
+      await exit;
+      throw new Error(`the driver did not end within ${withinMs} ms after ${signal}; its log:\n${tail(log)}`);
+    }
+    return child.exitCode ?? 128;
+  };
+  const driver: Driver = {
+    socket,
+    client,
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    get startedInMs() {
+      return startedInMs;
+    },
+    log: () => log,
+    kill: async () => {
+      await wait("SIGKILL", 10_000);
+    },
+    stop: (withinMs = 15_000) => wait("SIGTERM", withinMs),
+    start: async (more = []) => {
+      if (!gone()) throw new Error("the driver still runs");
+      const begun = performance.now();
+      child = spawn(holdfast, [...base, ...more], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...options.env },
+      });
+      for (const stream of [child.stdout, child.stderr]) {
+        stream?.setEncoding("utf8").on("data", (text: string) => {
+          log += text;
+        });
+      }
+      await untilReady(client, gone, () => log);
+      startedInMs = performance.now() - begun;
+    },
+    crash: async () => {
+      await driver.kill();
+      await driver.start();
+    },
+  };
+  scratch.later(async () => {
+    client.close();
+    await driver.stop();
+  });
+  await driver.start();
+  return driver;
+}
+
+async function untilReady(client: CsiClient, gone: () => boolean, log: () => string): Promise<void> {
+  const end = Date.now() + 15_000;
+  let last = "no answer";
+  while (Date.now() < end) {
+    if (gone()) throw new Error(`the driver ended before it was ready; its log:\n${tail(log())}`);
+    try {
+      const answer = await client.identity.probe({}, { timeoutMs: 2_000 });
+      if (answer.ready ?? true) return;
+      last = "not ready";
+    } catch (error) {
+      if (!(error instanceof CsiError)) throw error;
+      last = error.message;
+    }
+    await sleep(10);
+  }
+  throw new Error(`the driver is not ready after 15 s (${last}); its log:\n${tail(log())}`);
+}
+
+function tail(log: string): string {
+  return log.trimEnd().split("\n").slice(-30).join("\n");
+}

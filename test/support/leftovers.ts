@@ -1,0 +1,88 @@
+/**
+ * What tests must not leave on the machine: mounts, loop devices, processes and files. A trace is looked for by the
+ * scratch folder's path, so that others who work on the same machine are not blamed; loop devices whose file is gone are
+ * nobody's any more and are found by comparing.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+
+interface LoopDevice {
+  /** As `/dev/loop3`. */
+  readonly device: string;
+  /** The kernel's name of the file behind it; ends in "(deleted)" once that is unlinked. */
+  readonly file: string;
+}
+
+/** The targets of the mounts at and below `folder`, as mounted last to first; all mounts for "/". */
+export function mountsUnder(folder: string): string[] {
+  const targets = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => unescapeOctal(line.split(" ")[4] ?? ""));
+  return targets.filter((target) => isUnder(target, folder)).reverse();
+}
+
+/** The loop devices that have a file. */
+export function loopDevices(): LoopDevice[] {
+  const found: LoopDevice[] = [];
+  for (const name of readdirSync("/sys/block").filter((entry) => entry.startsWith("loop"))) {
+    const file = readOrEmpty(`/sys/block/${name}/loop/backing_file`).trim();
+    if (file !== "") found.push({ device: `/dev/${name}`, file });
+  }
+  return found;
+}
+
+/** The processes, this one and its parents apart, whose command line or environment names `folder`. */
+export function processesOf(folder: string): { readonly pid: number; readonly command: string }[] {
+  const own = ancestors();
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry) && !own.has(Number(entry)))
+    .map((pid) => ({ pid: Number(pid), command: readOrEmpty(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() }))
+    .filter(({ pid, command }) => command.includes(folder) || readOrEmpty(`/proc/${pid}/environ`).includes(folder))
+    .filter(({ command }) => command !== "");
+}
+
+/** One line for each thing that is left in or of `folder`: what it is, in words that help to find its owner. */
+export function leftoversOf(folder: string): string[] {
+  return [
+    ...processesOf(folder).map(({ pid, command }) => `process ${pid} still runs: ${command.slice(0, 200)}`),
+    ...mountsUnder(folder)
+      .filter((target) => target !== folder)
+      .map((target) => `still mounted: ${target}`),
+    ...loopDevices()
+      .filter(({ file }) => isUnder(file, folder))
+      .map(({ device, file }) => `loop device ${device} still holds ${file}`),
+  ];
+}
+
+/** Loop devices that were not there `before` and whose file no longer has a name. */
+export function orphanedLoopDevices(before: readonly string[]): string[] {
+  return loopDevices()
+    .filter(({ device, file }) => file.endsWith("(deleted)") && !before.includes(`${device} ${file}`))
+    .map(({ device, file }) => `loop device ${device} holds a file that is gone: ${file}`);
+}
+
+export function isUnder(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
+}
+
+function ancestors(): Set<number> {
+  const pids = new Set<number>();
+  for (let pid = process.pid; pid > 1 && !pids.has(pid); ) {
+    pids.add(pid);
+    pid = Number(/^PPid:\s+(\d+)/m.exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? 0);
+  }
+  return pids;
+}
+
+/** mountinfo writes space, tab, newline and backslash as octal (proc_pid_mountinfo(5)). */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return ""; // gone meanwhile, or a kernel thread
+  }
+}
