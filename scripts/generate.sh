@@ -6,3 +6,4 @@ need_packages
 cd "$HERE"
 PATH="$(ls -d "$HERE"/node_modules/node-linux-*/bin | head -1):$HERE/node_modules/.bin:$PATH"
 "$HERE/node_modules/.bin/buf" generate
+"$HERE/bin/holdfast-node" "$HERE/scripts/config-schema.ts"

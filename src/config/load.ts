@@ -1,0 +1,95 @@
+import { hostname } from "node:os";
+import { ConfigError } from "./config-error.ts";
+import { readConfigFile } from "./file.ts";
+import { check } from "./issues.ts";
+import { parsePoolFlag } from "./pool-flag.ts";
+import { checkPools, mergePools } from "./pools.ts";
+import { type Config, configSchema, defaults, type Layer } from "./schema.ts";
+
+/** What the command line gave. Absent: not given. */
+export interface Flags {
+  readonly config?: string | undefined;
+  /** Each as `NAME=BACKEND:PATH[,option=value...]`; replaces the file's pool of that name. */
+  readonly pool?: readonly string[] | undefined;
+  readonly endpoint?: string | undefined;
+  readonly "node-id"?: string | undefined;
+  readonly "driver-name"?: string | undefined;
+  /** Separated by commas. */
+  readonly services?: string | undefined;
+  readonly "log-level"?: string | undefined;
+  readonly "log-format"?: string | undefined;
+  readonly "state-folder"?: string | undefined;
+  readonly "max-volumes"?: string | undefined;
+  readonly "grace-seconds"?: string | undefined;
+  readonly "init-pools"?: boolean | undefined;
+}
+
+/** The name of a driver over local pools. Kubernetes ties attaching to the name, so shared pools have another. */
+const localName = "local.csi.holdfast";
+const sharedName = "shared.csi.holdfast";
+
+/** Where a driver listens that was told nothing else, and where the commands look for one. */
+export function defaultEndpoint(driverName = localName): string {
+  return `unix:///run/holdfast/${driverName}/csi.sock`;
+}
+
+/**
+ * The configuration that `serve` runs on: flags win over the environment, that over the file, that over the defaults.
+ * Reads the file and touches nothing else. Throws ConfigError.
+ */
+export function loadConfig(flags: Flags, env: NodeJS.ProcessEnv = process.env): Config {
+  const file = flags.config === undefined ? {} : readConfigFile(flags.config);
+  const layers = { ...defaults, ...file, ...fromEnvironment(env), ...fromFlags(flags) };
+  const pools = mergePools(file.pools ?? [], (flags.pool ?? []).map(parsePoolFlag));
+  const shared = checkPools(pools);
+  const driverName = layers.driverName ?? (shared ? sharedName : localName);
+  return {
+    ...layers,
+    driverName,
+    nodeId: layers.nodeId ?? nodeIdOf("the host name", hostname()),
+    endpoint: (layers.endpoint ?? defaultEndpoint(driverName)).replace(/^(?:unix:)?\/*/, "unix:///"),
+    services: [...new Set<Config["services"][number]>(["identity", ...layers.services])],
+    stateFolder: layers.stateFolder ?? `/var/lib/holdfast/${driverName}`,
+    pools,
+  };
+}
+
+function fromFlags(flags: Flags): Layer {
+  const input: Record<string, unknown> = {};
+  const number = (text: string) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN);
+  const take = (flag: keyof Flags, key: keyof Layer, convert: (text: string) => unknown = (text) => text) => {
+    const given = flags[flag];
+    if (given !== undefined) input[key] = typeof given === "string" ? convert(given) : given;
+  };
+  take("endpoint", "endpoint");
+  take("node-id", "nodeId");
+  take("driver-name", "driverName");
+  take("services", "services", (text) => text.split(",").map((name) => name.trim()));
+  take("log-level", "logLevel");
+  take("log-format", "logFormat");
+  take("state-folder", "stateFolder");
+  take("max-volumes", "maxVolumes", number);
+  take("grace-seconds", "graceSeconds", number);
+  take("init-pools", "initPools");
+  return check(
+    configSchema,
+    input,
+    ([key]) => `--${String(key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+  );
+}
+
+function fromEnvironment(env: NodeJS.ProcessEnv): Layer {
+  const variable = env["HOLDFAST_NODE_ID"] ? "HOLDFAST_NODE_ID" : "KUBE_NODE_NAME";
+  const nodeId = env[variable];
+  const endpoint = env["CSI_ENDPOINT"];
+  return {
+    ...(nodeId ? { nodeId: nodeIdOf(variable, nodeId) } : {}),
+    ...(endpoint ? check(configSchema, { endpoint }, () => "CSI_ENDPOINT in the environment") : {}),
+  };
+}
+
+function nodeIdOf(source: string, name: string): string {
+  const checked = check(configSchema, { nodeId: name }, () => `the node name from ${source}`).nodeId;
+  if (checked === undefined) throw new ConfigError(`${source} gives no node name; set --node-id`);
+  return checked;
+}

@@ -1,0 +1,202 @@
+/**
+ * The configuration as people write it, in YAML. docs/reference/configuration.schema.json is generated from it
+ * (scripts/config-schema.ts), and docs/reference/configuration.md explains it.
+ */
+import * as v from "valibot";
+import { parseDuration } from "./duration.ts";
+import { parseSize } from "./size.ts";
+
+/** Calls `parse` and reports what it throws as an issue of this key. */
+function parsed<In, Out>(parse: (input: In) => Out): v.RawTransformAction<In, Out> {
+  return v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parse(dataset.value);
+    } catch (error) {
+      addIssue({ message: error instanceof Error ? error.message : String(error) });
+      return NEVER;
+    }
+  });
+}
+
+const size = (description: string) =>
+  v.pipe(
+    v.union([v.string(), v.number()], "expected a size, as 10Gi or a number of bytes"),
+    v.description(description),
+    parsed((value: string | number) => parseSize(String(value))),
+  );
+const duration = (description: string) =>
+  v.pipe(
+    v.union([v.string(), v.number()], "expected a duration, as 10s or a number of seconds"),
+    v.description(description),
+    parsed(parseDuration),
+  );
+const text = (description: string, pattern: RegExp, expected: string) =>
+  v.pipe(
+    v.string(),
+    v.regex(pattern, (issue) => `${issue.received} is not ${expected}`),
+    v.description(description),
+  );
+const flag = (description: string) => v.pipe(v.boolean("expected true or false"), v.description(description));
+
+export const services = ["identity", "controller", "node"] as const;
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
+/** Domain style and lower case, because it is the prefix of the topology key; csi-sanity wants letters at both ends. */
+const driverName = new RegExp(`^(?=.{1,63}$)(?=[a-z])(?=.*[a-z]$)${label}(?:\\.${label})*$`);
+/** What a Kubernetes label value may be, because it is the value of the topology key. */
+const nodeName = /^(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
+
+export const poolSchema = v.strictObject({
+  name: text(
+    "The name that the StorageClass parameter `pool` picks it by: lower case letters, digits and dashes, at most 63.",
+    /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+    "a pool name: write lower case letters, digits and dashes, at most 63",
+  ),
+  backend: v.pipe(
+    v.string(),
+    v.minLength(1, "expected image, directory or the path to a module"),
+    v.description("`image`, `directory`, or the path to a module that makes a pool."),
+  ),
+  path: v.pipe(
+    v.string(),
+    v.minLength(1, "expected the path of the pool's folder"),
+    v.description("The pool's folder. A relative path starts at the folder of the configuration file."),
+  ),
+  size: v.exactOptional(
+    size("What may be promised in all. Absent: the free bytes of its file system and what it holds."),
+  ),
+  overcommit: v.exactOptional(
+    v.pipe(
+      v.number("expected a number above 0"),
+      v.gtValue(0, "expected a number above 0"),
+      v.maxValue(1000, "expected a number up to 1000"),
+      v.description("How many times the pool's size may be promised."),
+    ),
+    1,
+  ),
+  reserve: v.exactOptional(size("What is never promised. Absent: the backend's own default.")),
+  thick: v.exactOptional(flag("Reserves every block when a volume is made. Image pools only."), false),
+  shared: v.exactOptional(flag("The folder lies on a file system that every node mounts."), false),
+  maxFreeze: v.exactOptional(
+    duration("The longest that a volume in use stands still for a snapshot that has to be copied. Image pools only."),
+    "10s",
+  ),
+  options: v.exactOptional(
+    v.pipe(v.record(v.string(), v.string()), v.description("Passed on to a backend that is a module.")),
+    {},
+  ),
+});
+
+export const configSchema = v.strictObject({
+  driverName: v.exactOptional(
+    text(
+      "The driver's name.",
+      driverName,
+      "a driver name: write a lower case domain name of at most 63 characters that starts and ends with a letter",
+    ),
+  ),
+  nodeId: v.exactOptional(
+    text(
+      "This node's name. Absent: HOLDFAST_NODE_ID, KUBE_NODE_NAME, else the host name.",
+      nodeName,
+      "a node name: write at most 63 letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    ),
+  ),
+  endpoint: v.exactOptional(
+    text(
+      "The socket, as unix:///run/holdfast/csi.sock.",
+      /^(?:unix:(?:\/\/)?)?(?=.{2,107}$)\/[^/\0][^\0]*[^/\0]$/,
+      "the address of a Unix socket: write unix:///absolute/path.sock, at most 107 bytes",
+    ),
+  ),
+  services: v.exactOptional(
+    v.pipe(
+      v.array(
+        v.picklist(services, (issue) => `${issue.received} is not a service: write identity, controller or node`),
+        "expected a list of services",
+      ),
+      v.minLength(1, "expected at least one service"),
+      v.description("Which services answer on the socket. Identity always does."),
+    ),
+  ),
+  logLevel: v.exactOptional(
+    v.pipe(
+      v.picklist(logLevels, (issue) => `${issue.received} is not a log level: write ${logLevels.join(", ")}`),
+      v.description("The least level that is logged."),
+    ),
+  ),
+  logFormat: v.exactOptional(
+    v.pipe(
+      v.picklist(["pretty", "json"], (issue) => `${issue.received} is not a log format: write pretty or json`),
+      v.description("Absent: pretty on a terminal, else json."),
+    ),
+  ),
+  stateFolder: v.exactOptional(
+    v.pipe(
+      v.string(),
+      v.startsWith("/", "expected an absolute path"),
+      v.description("Where this node keeps what it has to remember. Absent: /var/lib/holdfast/ and the driver's name."),
+    ),
+  ),
+  pools: v.exactOptional(
+    v.pipe(v.array(poolSchema, "expected a list of pools"), v.description("The pools that are served.")),
+  ),
+  maxVolumes: v.exactOptional(
+    v.pipe(
+      v.number("expected a whole number"),
+      v.integer("expected a whole number"),
+      v.minValue(0, "expected 0 or more"),
+      v.description("How many volumes this node takes; 0 means as many as it can."),
+    ),
+  ),
+  initPools: v.exactOptional(flag("Makes folders pools that are not yet. For scratch use only.")),
+  graceSeconds: v.exactOptional(
+    v.pipe(
+      v.number("expected a number of seconds"),
+      v.minValue(0, "expected 0 or more"),
+      v.maxValue(3600, "expected at most 3600"),
+      v.description("How long running calls may take to finish when the driver is told to stop."),
+    ),
+  ),
+});
+
+/** What one layer gives: the file, the environment or the flags. */
+export type Layer = v.InferOutput<typeof configSchema>;
+type PoolOutput = v.InferOutput<typeof poolSchema>;
+
+/** What holds where no layer says anything else; the rest follows from other keys or from the host. */
+export const defaults = {
+  services: [...services],
+  logLevel: "info",
+  pools: [],
+  maxVolumes: 0,
+  initPools: false,
+  graceSeconds: 20,
+} as const satisfies v.InferInput<typeof configSchema>;
+
+/** A pool as the driver opens it. Sizes are bytes, `maxFreeze` milliseconds, `path` absolute. */
+export interface PoolConfig extends Readonly<Omit<PoolOutput, "size" | "reserve">> {
+  readonly size?: number;
+  readonly reserve?: number;
+}
+
+/** What `serve` runs on: everything has its value. */
+export interface Config {
+  readonly driverName: string;
+  readonly nodeId: string;
+  /** As `unix:///absolute/path`. */
+  readonly endpoint: string;
+  /** Identity is always among them. */
+  readonly services: readonly (typeof services)[number][];
+  readonly logLevel: (typeof logLevels)[number];
+  /** Absent: pretty on a terminal, else json. */
+  readonly logFormat?: "pretty" | "json";
+  readonly stateFolder: string;
+  /** At least one; all shared, or none. */
+  readonly pools: readonly PoolConfig[];
+  /** 0: not limited. */
+  readonly maxVolumes: number;
+  readonly initPools: boolean;
+  readonly graceSeconds: number;
+}
