@@ -60,8 +60,8 @@ const largestAnswer = 64 * 1024 * 1024;
 
 /**
  * A client of the driver at `address` (`unix:///path` or a plain path; relative ones are taken from the working
- * directory). Connects with the first call; a driver that is not there answers UNAVAILABLE. Throws a TypeError when the
- * address is not of a unix socket.
+ * directory). Connects with the first call; a driver that is not there answers UNAVAILABLE. Throws an EndpointError when
+ * the address is not of a unix socket.
  */
 export function connect(address: string): CsiClient {
   const path = socketPathOf(address);

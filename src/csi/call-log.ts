@@ -1,0 +1,59 @@
+/** The line that a call leaves in the log: what it was about, how it ended, and how long it took. Never its content. */
+import type { Message } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import type { Log } from "../observe/log.ts";
+import type { Call } from "../volumes/api.ts";
+import type { Failure } from "./dispatch.ts";
+
+/** The fields of requests that say what a call is about, and their names in the log. Nothing else of a request is shown. */
+const subjects: readonly (readonly [field: string, shown: string])[] = [
+  ["name", "name"],
+  ["volumeId", "volume"],
+  ["sourceVolumeId", "volume"],
+  ["snapshotId", "snapshot"],
+  ["nodeId", "node"],
+];
+
+const longestSubject = 160;
+
+export function logCall(
+  log: Log,
+  call: Call,
+  ms: number,
+  request: Message | undefined,
+  answer: Message | undefined,
+  failure: Failure | undefined,
+): void {
+  const entry = {
+    rpc: call.rpc,
+    ...subjectsOf(request),
+    ...(failure === undefined ? madeBy(answer) : {}),
+    ms: Math.round(ms * 10) / 10,
+    code: failure === undefined ? "OK" : status[failure.code],
+    requestId: call.requestId,
+    ...(failure === undefined ? {} : { problem: failure.problem, message: failure.message }),
+  };
+  if (failure === undefined) log.info(entry, "call");
+  else if (failure.error !== undefined) log.error({ ...entry, error: failure.error }, "call");
+  else if (failure.code === status.INTERNAL || failure.code === status.DATA_LOSS) log.error(entry, "call");
+  else log.warn(entry, "call");
+}
+
+function subjectsOf(request: Message | undefined): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [field, shown] of subjects) {
+    const value: unknown = request?.[field as keyof Message];
+    if (typeof value === "string" && value !== "") found[shown] = value.slice(0, longestSubject);
+  }
+  return found;
+}
+
+/** The ID of what a create made: later calls name only that. */
+function madeBy(answer: Message | undefined): Record<string, string> {
+  if (answer === undefined) return {};
+  const { volume, snapshot } = answer as { volume?: { volumeId?: string }; snapshot?: { snapshotId?: string } };
+  return {
+    ...(volume?.volumeId === undefined ? {} : { volume: volume.volumeId }),
+    ...(snapshot?.snapshotId === undefined ? {} : { snapshot: snapshot.snapshotId }),
+  };
+}
