@@ -10,7 +10,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { socketPathOf } from "./endpoint.ts";
 import { Controller, GroupController, Identity, Node } from "./gen/csi_pb.ts";
 import { deepestMessage, methodPath } from "./wire.ts";
@@ -76,16 +76,26 @@ export function connect(address: string): CsiClient {
     // Two clients of one address must not share a connection: closing one would end the other's calls.
     "grpc.use_local_subchannel_pool": 1,
   });
+  const running = new Set<ClientUnaryCall>();
+  const methods = <S extends DescService>(service: S) => methodsOf(channel, path, running, service);
   return {
-    identity: methodsOf(channel, path, Identity),
-    controller: methodsOf(channel, path, Controller),
-    groupController: methodsOf(channel, path, GroupController),
-    node: methodsOf(channel, path, Node),
-    close: () => channel.close(),
+    identity: methods(Identity),
+    controller: methods(Controller),
+    groupController: methods(GroupController),
+    node: methods(Node),
+    close: () => {
+      for (const call of running) call.cancel();
+      channel.close();
+    },
   };
 }
 
-function methodsOf<S extends DescService>(channel: Client, path: string, service: S): Methods<S> {
+function methodsOf<S extends DescService>(
+  channel: Client,
+  path: string,
+  running: Set<ClientUnaryCall>,
+  service: S,
+): Methods<S> {
   const methods: Record<string, (request: never, options?: CallOptions) => Promise<unknown>> = {};
   for (const method of service.methods) {
     if (method.methodKind !== "unary") continue;
@@ -105,11 +115,13 @@ function methodsOf<S extends DescService>(channel: Client, path: string, service
           new Metadata(),
           Number.isFinite(timeout) ? { deadline: Date.now() + timeout } : {},
           (error, answer) => {
+            running.delete(call);
             options.signal?.removeEventListener("abort", cancel);
             if (error) reject(csiError(error, method.name, path));
             else resolve(answer);
           },
         );
+        running.add(call);
         options.signal?.addEventListener("abort", cancel, { once: true });
       });
   }

@@ -84,8 +84,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const listener = await listenOn(socketPath, (connection) => connections.injectConnection(connection));
 
   const stop = async (graceMs: number) => {
+    // In this order: from the moment of the call on, nothing new begins.
+    const drained = dispatcher.drain(graceMs);
     await listener.close();
-    await dispatcher.drain(graceMs);
+    await drained;
     await new Promise<void>((resolve) => {
       const cut = setTimeout(resolve, flushWithinMs);
       server.tryShutdown(() => {
