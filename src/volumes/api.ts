@@ -195,7 +195,10 @@ export interface NodeRules {
   unstage(asked: { readonly id: string; readonly stagingPath: string }, call: Call): Promise<void>;
   publish(request: PublishRequest, call: Call): Promise<void>;
   unpublish(asked: { readonly id: string; readonly targetPath: string }, call: Call): Promise<void>;
-  stats(asked: { readonly id: string; readonly path: string; readonly stagingPath: string }, call: Call): Promise<readonly Usage[]>;
+  stats(
+    asked: { readonly id: string; readonly path: string; readonly stagingPath: string },
+    call: Call,
+  ): Promise<readonly Usage[]>;
   /** Answers the bytes that the volume has now. */
   expand(
     asked: {

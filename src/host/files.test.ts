@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open, stat, truncate } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { diskUsage, reflink, reflinks, sparseCopy } from "./copies.ts";
+import { createExclusively, preallocate, punch, renameNoReplace, syncDirectory, writeDurably } from "./files.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-files-"));
+after(() => rmSync(folder, { recursive: true }));
+const at = (name: string) => join(folder, name);
+
+test("a file is replaced whole and nothing is left beside it", async () => {
+  await writeDurably(at("record"), "one");
+  await writeDurably(at("record"), "two");
+  assert.equal(readFileSync(at("record"), "utf8"), "two");
+  assert.deepEqual(readdirSync(folder), ["record"]);
+});
+
+test("of many that create the same file one wins, and its content is whole", async () => {
+  const tries = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => createExclusively(at("one"), `by ${i}`)));
+  const won = tries.flatMap((t, i) => (t.status === "fulfilled" ? [i] : []));
+  assert.equal(won.length, 1);
+  assert.equal(readFileSync(at("one"), "utf8"), `by ${won[0]}`);
+  for (const t of tries) if (t.status === "rejected") assert.equal(t.reason.code, "EEXIST");
+  assert.equal(readdirSync(folder).filter((n) => n.endsWith(".tmp")).length, 0);
+});
+
+test("directory syncs share the next one, not the one that runs", async () => {
+  const first = syncDirectory(folder);
+  const second = syncDirectory(folder);
+  const third = syncDirectory(folder);
+  assert.notEqual(first, second);
+  assert.equal(second, third);
+  await Promise.all([first, second]);
+  await assert.rejects(syncDirectory(at("missing")), { code: "ENOENT" });
+});
+
+test("rename without replacing", async () => {
+  writeFileSync(at("from"), "");
+  writeFileSync(at("to"), "");
+  await assert.rejects(renameNoReplace(at("from"), at("to")), { code: "EEXIST" });
+  await renameNoReplace(at("from"), at("elsewhere"));
+  await assert.rejects(renameNoReplace(at("from"), at("x")), {
+    message: `rename ${at("from")} to ${at("x")}: ENOENT (no such file or directory)`,
+  });
+});
+
+test("a sparse file is copied with its holes", async () => {
+  const file = await open(at("source"), "w");
+  await file.write(Buffer.alloc(1 << 20, 7), 0, 1 << 20, 5 << 20);
+  await file.write(Buffer.from("end"), 0, 3, 40 << 20);
+  await file.close();
+  await truncate(at("source"), 64 << 20);
+  let seen = 0;
+  await sparseCopy(at("source"), at("copy"), { onProgress: (bytes) => (seen = bytes) });
+  assert.ok(readFileSync(at("source")).equals(readFileSync(at("copy"))));
+  assert.equal(seen, 64 << 20);
+  assert.ok((await diskUsage(at("copy"))) <= 2 << 20);
+  await assert.rejects(sparseCopy(at("source"), at("none"), { signal: AbortSignal.abort() }), { name: "AbortError" });
+});
+
+test("blocks are reserved and given back", async () => {
+  const file = await open(at("reserved"), "w");
+  await preallocate(file.fd, 8 << 20);
+  assert.ok((await diskUsage(at("reserved"))) >= 8 << 20);
+  await punch(file.fd, 0, 4 << 20);
+  assert.ok((await diskUsage(at("reserved"))) <= 5 << 20);
+  assert.equal((await stat(at("reserved"))).size, 8 << 20);
+  await file.close();
+});
+
+test("a reflink is refused where the file system has none", async (t) => {
+  const can = await reflinks(folder);
+  if (can) return t.skip("the scratch folder can reflink");
+  assert.equal(await reflink(at("source"), at("clone")), false);
+});

@@ -1,0 +1,153 @@
+/**
+ * Files that are either not there or whole, and durable when the call returns. The directory is synced too: a rename or
+ * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
+ */
+import { close, constants, fdatasync, fsync, open, write } from "node:fs";
+import { link, lstat, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { AT_FDCWD, fallocate, RENAME_NOREPLACE, renameat2 } from "./native.ts";
+import { isSystemError } from "./system-error.ts";
+
+/** Raw descriptors, not FileHandle: nothing closes them behind our back. All are O_CLOEXEC. */
+export const openFile = promisify(open);
+export const closeFile = promisify(close);
+const syncDescriptor = promisify(fsync);
+const syncData = promisify(fdatasync);
+const writeBytes = promisify(write);
+
+let counter = 0;
+
+/** A name beside `path` that nobody else uses. Start-up may remove whatever `isTemporary` says of. */
+export function temporaryBeside(path: string): string {
+  return join(
+    dirname(path),
+    `.${basename(path)}.${process.pid}.${Date.now().toString(36)}${(counter++).toString(36)}.tmp`,
+  );
+}
+
+export function isTemporary(name: string): boolean {
+  return name.startsWith(".") && name.endsWith(".tmp");
+}
+
+async function writeAside(path: string, content: string | Uint8Array): Promise<string> {
+  const aside = temporaryBeside(path);
+  const fd = await openFile(aside, "wx", 0o600);
+  try {
+    const bytes = typeof content === "string" ? Buffer.from(content) : content;
+    for (let at = 0; at < bytes.length; ) {
+      at += (await writeBytes(fd, bytes, at, bytes.length - at, at)).bytesWritten;
+    }
+    await syncData(fd);
+  } catch (error) {
+    await unlink(aside).catch(() => undefined);
+    throw error;
+  } finally {
+    await closeFile(fd);
+  }
+  return aside;
+}
+
+/** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */
+export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
+  const aside = await writeAside(path, content);
+  try {
+    await rename(aside, path);
+  } catch (error) {
+    await unlink(aside).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/**
+ * Makes the file, whole and durable, or throws EEXIST when there is one: of two callers, on any node, one succeeds.
+ * link(2) arbitrates, and where its answer was lost (NFS) the link count of the file aside tells who won.
+ */
+export async function createExclusively(path: string, content: string | Uint8Array): Promise<void> {
+  const aside = await writeAside(path, content);
+  try {
+    await link(aside, path).catch(async (error: unknown) => {
+      if ((await lstat(aside)).nlink !== 2) throw error;
+    });
+  } finally {
+    await unlink(aside).catch(() => undefined);
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** fsync(2): content and size are durable on return. */
+export async function syncFile(file: string | number): Promise<void> {
+  if (typeof file === "number") return syncDescriptor(file);
+  const fd = await openFile(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    await syncDescriptor(fd);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+interface Commit {
+  running: Promise<void>;
+  next: Promise<void> | undefined;
+}
+const commits = new Map<string, Commit>();
+
+/**
+ * Makes the names in a directory durable. Callers that come while a sync of it runs share the next one: the running one
+ * may have passed their change already.
+ */
+export function syncDirectory(path: string): Promise<void> {
+  const commit = commits.get(path);
+  if (!commit) {
+    const running = syncFile(path);
+    follow(path, { running, next: undefined });
+    return running;
+  }
+  commit.next ??= commit.running.then(
+    () => syncFile(path),
+    () => syncFile(path),
+  );
+  return commit.next;
+}
+
+function follow(path: string, commit: Commit): void {
+  commits.set(path, commit);
+  const done = () => {
+    if (commit.next) follow(path, { running: commit.next, next: undefined });
+    else commits.delete(path);
+  };
+  commit.running.then(done, done);
+}
+
+/**
+ * rename(2) that never replaces: EEXIST when `to` is there. EINVAL where the file system has no such rename (NFS).
+ * Not durable before `syncDirectory` of both parents.
+ */
+export function renameNoReplace(from: string, to: string): Promise<void> {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+/** Whether there is a file, directory or link of this name. Errors other than ENOENT and ENOTDIR pass. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+}
+
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** Reserves blocks for the first `bytes` of the file and makes it at least that long. ENOSPC reserves nothing for sure. */
+export async function preallocate(fd: number, bytes: number): Promise<void> {
+  await fallocate(fd, 0, 0, bytes);
+}
+
+/** Gives the blocks of a range back; it reads as zeros afterwards, and the size stays. */
+export async function punch(fd: number, offset: number, bytes: number): Promise<void> {
+  await fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { flockStaysLocal, isLocked, lockFile } from "./locks.ts";
+import { parseMountInfo } from "./mount-table.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-locks-"));
+after(() => rmSync(folder, { recursive: true }));
+const path = join(folder, "lock");
+
+test("the second comer learns what the holder does", async () => {
+  const lock = await lockFile(path);
+  assert.ok("write" in lock);
+  lock.write("formatting, a long text first");
+  lock.write("mounting");
+  assert.deepEqual(await lockFile(path), { heldBy: "mounting" });
+  assert.equal(await isLocked(path), true);
+  await lock.release();
+  await lock.release();
+  assert.equal(existsSync(path), false);
+});
+
+test("many at once: never two holders, though each removes the file", async () => {
+  let holders = 0;
+  let taken = 0;
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      for (let i = 0; i < 20; i++) {
+        const lock = await lockFile(path);
+        if (!("write" in lock)) continue;
+        assert.equal(++holders, 1);
+        taken++;
+        await new Promise(setImmediate);
+        holders--;
+        await lock.release();
+      }
+    }),
+  );
+  assert.ok(taken > 0);
+});
+
+test("the lock of a process that was killed is free", async () => {
+  const child = spawn("flock", ["-x", path, "-c", "echo held; exec sleep 60"], { detached: true });
+  await once(child.stdout, "data");
+  assert.ok("heldBy" in (await lockFile(path)));
+  if (child.pid) process.kill(-child.pid, "SIGKILL");
+  await once(child, "exit");
+  const lock = await lockFile(path);
+  assert.ok("write" in lock);
+  await lock.release({ keep: true });
+  assert.equal(existsSync(path), true);
+  assert.equal(await isLocked(path), false);
+});
+
+test("where flock reaches", async () => {
+  assert.equal(await flockStaysLocal(folder), undefined);
+});
+
+test("mountinfo with octal escapes, no tags and several tags", () => {
+  const text = [
+    "36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 shared:7 - ext3 /dev/root rw,errors=continue",
+    "37 35 0:41 / /b\\134\\303\\274 ro - tmpfs none ro",
+  ].join("\n");
+  const [a, b] = parseMountInfo(text);
+  assert.equal(a?.target, "/mnt 2");
+  assert.deepEqual(a?.propagation, ["master:1", "shared:7"]);
+  assert.equal(b?.target, "/b\\ü");
+  assert.deepEqual(b?.propagation, []);
+});

@@ -1,0 +1,94 @@
+/**
+ * Locks between processes: flock(2) on a file of its own, in which the holder writes what it is doing, so that whoever
+ * comes second can say what it waits for. The kernel drops the lock when the holder dies.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { readFile, stat, unlink } from "node:fs/promises";
+import { closeFile, openFile } from "./files.ts";
+import { listMounts, mountOf } from "./mount-table.ts";
+import { tryLock } from "./native.ts";
+import { isSystemError } from "./system-error.ts";
+
+export interface FileLock {
+  /** Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. */
+  write(text: string): void;
+  /** Removes the file, unless `keep`, and lets go. May be called twice. */
+  release(options?: { readonly keep?: boolean }): Promise<void>;
+}
+
+/**
+ * Takes the lock or tells what its holder wrote (empty: nothing yet). Never waits. Makes the file if it is missing;
+ * its folder must be there (ENOENT).
+ */
+export async function lockFile(path: string): Promise<FileLock | { readonly heldBy: string }> {
+  for (;;) {
+    const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    let mine = false;
+    try {
+      if (!tryLock(fd, path)) return { heldBy: await readFile(path, "utf8").catch(() => "") };
+      // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
+      mine = await isStill(path, fd);
+      if (mine) return held(path, fd);
+    } finally {
+      if (!mine) closeSync(fd);
+    }
+  }
+}
+
+async function isStill(path: string, fd: number): Promise<boolean> {
+  const mine = fstatSync(fd, { bigint: true });
+  try {
+    const there = await stat(path, { bigint: true });
+    return there.ino === mine.ino && there.dev === mine.dev;
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+function held(path: string, fd: number): FileLock {
+  let open = true;
+  return {
+    write(text) {
+      if (!open) return;
+      const bytes = Buffer.from(text);
+      writeSync(fd, bytes, 0, bytes.length, 0);
+      ftruncateSync(fd, bytes.length);
+    },
+    async release(options = {}) {
+      if (!open) return;
+      open = false;
+      try {
+        if (!options.keep) await unlink(path);
+      } catch (error) {
+        if (!isSystemError(error, "ENOENT")) throw error;
+      } finally {
+        closeSync(fd);
+      }
+    },
+  };
+}
+
+/**
+ * Whether anybody holds a flock on this data file, for example a loop device that carries it. It takes the lock for an
+ * instant, so another prober at that moment may be told yes wrongly. ENOENT passes.
+ */
+export async function isLocked(path: string): Promise<boolean> {
+  const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    return !tryLock(fd, path);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+/**
+ * Whether flock in this folder reaches the other nodes that mount the same file system: absent yes, else the reason why
+ * not. NFS keeps it on the node with `nolock`, and with `local_lock=flock` or `all` (nfs(5)).
+ */
+export async function flockStaysLocal(folder: string): Promise<string | undefined> {
+  const mount = mountOf(folder, await listMounts());
+  if (!mount || !/^nfs4?$/.test(mount.fsType)) return undefined;
+  const option = mount.superOptions.split(",").find((o) => o === "nolock" || /^local_lock=(flock|all)$/.test(o));
+  return option === undefined ? undefined : `${mount.target} is NFS mounted with ${option}`;
+}

@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { run } from "./command.ts";
+import { isLocked } from "./locks.ts";
+import { attachLoop, BackingBusy, detachLoop, setCapacity } from "./loop.ts";
+import { findLoops, freeLoops, listLoops, loopStatus } from "./loop-status.ts";
+import { mountAt } from "./mount-at.ts";
+import { mountsOf, propagation } from "./mount-table.ts";
+import { bind, mountDetached, mountFilesystem, unmount } from "./mounts.ts";
+import { makeTargetDirectory, makeTargetFile, removeTarget } from "./paths.ts";
+import { deviceSize } from "./stats.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-loop-"));
+const at = (name: string) => join(folder, name);
+after(async () => {
+  for (const name of await readdir(folder)) while (await unmount(at(name)).catch(() => false));
+  rmSync(folder, { recursive: true });
+});
+const signal = AbortSignal.timeout(20_000);
+
+async function image(name: string, bytes: number): Promise<string> {
+  writeFileSync(at(name), "");
+  truncateSync(at(name), bytes);
+  return at(name);
+}
+
+test("one opener, a device that goes with its last one", async () => {
+  const path = await image("a.img", 8 << 20);
+  const file = await stat(path, { bigint: true });
+  const loop = await attachLoop({ path, autoclear: true });
+  await assert.rejects(attachLoop({ path, autoclear: true }), BackingBusy);
+  assert.equal(await isLocked(path), true);
+  assert.deepEqual(await findLoops(file), [loop.number]);
+  const status = await loopStatus(loop.number);
+  assert.equal(status?.ino, file.ino);
+  assert.equal(status?.autoclear, true);
+  assert.ok(path.endsWith(status?.name ?? "-"));
+  loop.close();
+  loop.close();
+  assert.equal(await isLocked(path), false);
+  assert.deepEqual(await findLoops(file), []);
+});
+
+test("a device that stays until it is detached, and says when it is still open", async () => {
+  const path = await image("b.img", 8 << 20);
+  const file = await stat(path, { bigint: true });
+  const loop = await attachLoop({ path, autoclear: false, readonly: true });
+  loop.close();
+  assert.equal((await loopStatus(loop.number))?.readonly, true);
+  assert.equal(await detachLoop(loop.number, { dev: file.dev, ino: file.ino + 1n }), "gone");
+  assert.equal((await findLoops(file)).length, 1, "another file's detach leaves it");
+  const user = openSync(loop.device, constants.O_RDONLY);
+  assert.equal(await detachLoop(loop.number, file), "open");
+  closeSync(user);
+  assert.equal(await detachLoop(loop.number, file), "gone");
+  assert.deepEqual(await findLoops(file), []);
+  assert.ok((await freeLoops()) >= 1);
+  assert.ok((await listLoops()).every((l) => l.ino !== file.ino || l.dev !== file.dev));
+});
+
+test("twenty at once get twenty devices; growth in place; a symlink is refused", async () => {
+  const paths = await Promise.all(Array.from({ length: 20 }, (_, i) => image(`many-${i}`, 4 << 20)));
+  const loops = await Promise.all(paths.map((path) => attachLoop({ path, autoclear: true })));
+  assert.equal(new Set(loops.map((l) => l.number)).size, 20);
+  const [first] = loops;
+  assert.ok(first);
+  truncateSync(paths[0] ?? "", 8 << 20);
+  await setCapacity(first.number);
+  assert.equal(await deviceSize(first.device), 8 << 20);
+  for (const loop of loops) loop.close();
+  symlinkSync(paths[0] ?? "", at("link"));
+  await assert.rejects(attachLoop({ path: at("link"), autoclear: true }), { code: "ELOOP" });
+});
+
+test("a file system is mounted, bound read-only, and its device goes with the last unmount", async () => {
+  const path = await image("c.img", 16 << 20);
+  const loop = await attachLoop({ path, autoclear: true });
+  await run("mkfs.ext4", ["-q", loop.device], { signal });
+  const options = { device: loop.device, fsType: "ext4" };
+  for (const name of ["stage", "pub"]) await makeTargetDirectory(at(name));
+  assert.equal(await mountAt(at("stage")), undefined);
+
+  await assert.rejects(mountFilesystem({ ...options, target: at("stage"), flags: ["nonsense=1"] }), (e: Error) => {
+    assert.match(e.message, /nonsense.*EINVAL.*[Uu]nknown parameter/);
+    return true;
+  });
+  await assert.rejects(mountFilesystem({ ...options, fsType: "nofs", target: at("stage") }), { code: "ENODEV" });
+  await assert.rejects(mountFilesystem({ ...options, fsType: "xfs", target: at("stage") }), { code: "EINVAL" });
+
+  await mountFilesystem({ ...options, target: at("stage"), flags: ["noatime", "nosuid", "discard"] });
+  loop.close();
+  const stage = await mountAt(at("stage"));
+  assert.equal(stage?.fsType, "ext4");
+  assert.equal(stage?.root, "/");
+  assert.deepEqual([stage?.major, stage?.minor], [7, loop.number]);
+  assert.deepEqual(stage?.flags, ["noatime", "nosuid"]);
+  assert.equal(stage?.readonly, false);
+  assert.ok(stage);
+  assert.equal((await mountsOf(stage)).length, 1);
+
+  await bind({ source: at("stage"), target: at("pub"), readonly: true });
+  const pub = await mountAt(at("pub"));
+  assert.equal(pub?.readonly, true);
+  assert.throws(() => writeFileSync(at("pub/x"), ""), { code: "EROFS" });
+  writeFileSync(at("stage/x"), "");
+  await assert.rejects(bind({ source: at("stage"), target: at("pub"), flags: ["discard"] }), { code: "EINVAL" });
+
+  await assert.rejects(removeTarget(at("pub")), { code: "EBUSY" });
+  assert.equal(await unmount(at("pub")), true);
+  assert.equal(await unmount(at("pub")), false);
+  const open = openSync(at("stage/x"), "r");
+  await assert.rejects(unmount(at("stage")), { code: "EBUSY" });
+  closeSync(open);
+  assert.equal(await unmount(at("stage")), true);
+  assert.equal(await isLocked(path), false);
+
+  const again = await attachLoop({ path, autoclear: true });
+  const hidden = await mountDetached({ ...options, device: again.device });
+  again.close();
+  assert.deepEqual(await readdir(hidden.path), ["lost+found", "x"]);
+  assert.equal(await isLocked(path), true);
+  await hidden.close();
+  assert.equal(await isLocked(path), false);
+});
+
+test("a device node is bound to a file", async () => {
+  const path = await image("d.img", 4 << 20);
+  const loop = await attachLoop({ path, autoclear: true });
+  await makeTargetFile(at("node"));
+  await bind({ source: loop.device, target: at("node"), readonly: true });
+  const mount = await mountAt(at("node"));
+  assert.equal(mount?.root, `/loop${loop.number}`);
+  assert.deepEqual(mount?.device, { major: 7, minor: loop.number });
+  assert.equal(mount?.readonly, true);
+  assert.equal(await unmount(at("node")), true);
+  loop.close();
+  await removeTarget(at("node"));
+  await removeTarget(at("node"));
+});
+
+test("targets: no symlinks, no missing parents, nothing recursive", async () => {
+  mkdirSync(at("real"));
+  symlinkSync(at("real"), at("alias"));
+  await assert.rejects(makeTargetDirectory(at("alias/t")), { code: "ELOOP" });
+  await assert.rejects(makeTargetDirectory(at("alias")), { code: "ELOOP" });
+  await assert.rejects(makeTargetFile(at("alias")), { code: "ELOOP" });
+  await assert.rejects(makeTargetDirectory(at("none/t")), { code: "ENOENT" });
+  await assert.rejects(makeTargetFile(at("real")), { code: "EISDIR" });
+  await makeTargetDirectory(at("real/t"));
+  await makeTargetDirectory(at("real/t"));
+  await assert.rejects(removeTarget(at("real")), { code: "ENOTEMPTY" });
+  assert.equal(await unmount(at("alias")), false);
+  assert.equal(await unmount(at("none")), false);
+  assert.ok(["shared", "slave", "private"].includes(await propagation(folder)));
+});

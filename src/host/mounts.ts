@@ -1,0 +1,173 @@
+/** Mounting and unmounting. A mount appears at its target whole, with its final flags, or not at all. */
+import { closeSync, constants, readSync } from "node:fs";
+import { closeFile } from "./files.ts";
+import { abandonable } from "./lane.ts";
+import {
+  fsconfigCreate,
+  fsconfigFlag,
+  fsconfigString,
+  fsmount,
+  fsopen,
+  MOUNT_ATTR,
+  mountSetattr,
+  moveMount,
+  openTreeClone,
+  umount2,
+} from "./mount-calls.ts";
+import { splitFlags } from "./mount-options.ts";
+import { O_PATH, openWithoutSymlinks } from "./paths.ts";
+import { isSystemError, SystemError } from "./system-error.ts";
+
+export interface FilesystemMount {
+  /** Block device, as `/dev/loop3`. */
+  readonly device: string;
+  readonly fsType: string;
+  /** As mount(8) takes them. */
+  readonly flags?: readonly string[];
+  readonly readonly?: boolean;
+  /** Gives the wait up; a mount that comes about nevertheless is taken down again and never gets to the target. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A mount that nobody sees: it goes with the last of its descriptors, so at the latest with this process. */
+export interface DetachedMount {
+  readonly fd: number;
+  /** For paths below it, in this process only. */
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Mounts a file system nowhere. ENODEV: the kernel lacks this file system. EINVAL: it refuses a flag or the content,
+ * EUCLEAN: damaged; the message holds what the file system said.
+ */
+export async function mountDetached(options: FilesystemMount): Promise<DetachedMount> {
+  const work = createMount(options);
+  try {
+    const fd = await abandonable(work, options.signal);
+    let open = true;
+    const close = async () => {
+      if (open) await closeFile(fd);
+      open = false;
+    };
+    return { fd, path: `/proc/self/fd/${fd}`, close };
+  } catch (error) {
+    work.then(closeFile).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Mounts it at `target`, an existing directory without symlinks in its path. Errors as `mountDetached`. */
+export async function mountFilesystem(options: FilesystemMount & { readonly target: string }): Promise<void> {
+  const target = await openWithoutSymlinks(options.target, constants.O_DIRECTORY | O_PATH);
+  try {
+    const mount = await mountDetached(options);
+    try {
+      options.signal?.throwIfAborted();
+      await moveMount(mount.fd, target, options.target);
+    } finally {
+      await mount.close();
+    }
+  } finally {
+    closeSync(target);
+  }
+}
+
+async function createMount(options: FilesystemMount): Promise<number> {
+  const { set, filesystem } = splitFlags(options.flags ?? []);
+  const readonly = (options.readonly ?? false) || (set & MOUNT_ATTR.ro) !== 0;
+  const context = await fsopen(options.fsType);
+  try {
+    await fsconfigString(context, "source", options.device);
+    if (readonly) await fsconfigFlag(context, "ro");
+    for (const [key, value] of filesystem) {
+      await (value === undefined ? fsconfigFlag(context, key) : fsconfigString(context, key, value));
+    }
+    const doing = `mount ${options.fsType} on ${options.device}`;
+    await fsconfigCreate(context, { syscall: "mount", doing, path: options.device });
+    return await fsmount(context, set | (readonly ? MOUNT_ATTR.ro : 0));
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const detail = contextLog(context);
+    const doing = error.message.slice(0, error.message.indexOf(": "));
+    throw new SystemError(error.errno, error.syscall, { doing, path: options.device, detail });
+  } finally {
+    closeSync(context);
+  }
+}
+
+/** What the file system wrote about the attempt: lines such as `e ext4: Unknown parameter 'foo'`. */
+function contextLog(context: number): string {
+  const lines: string[] = [];
+  const buffer = Buffer.alloc(4096);
+  for (let i = 0; i < 16; i++) {
+    try {
+      const bytes = readSync(context, buffer);
+      if (bytes === 0) break;
+      lines.push(
+        buffer
+          .toString("utf8", 0, bytes)
+          .trim()
+          .replace(/^[a-z] /, ""),
+      );
+    } catch {
+      break;
+    }
+  }
+  return lines.join("; ");
+}
+
+export interface BindOptions {
+  /** A directory, a file or a device node. Only its own mount is taken, not those below it. */
+  readonly source: string;
+  /** An existing directory, or file where the source is one, without symlinks in its path. */
+  readonly target: string;
+  readonly readonly?: boolean;
+  /** Only flags of a mount (`nosuid`, `noexec`, `noatime` ...): those of a file system are EINVAL. */
+  readonly flags?: readonly string[];
+}
+
+/** Bind mount that is read-only from its first instant if it shall be. */
+export async function bind(options: BindOptions): Promise<void> {
+  const { set, clear, filesystem } = splitFlags(options.flags ?? []);
+  const [foreign] = filesystem;
+  if (foreign) {
+    const doing = `mount flag ${foreign.join("=")}`;
+    throw new SystemError(22, "mount_setattr", { doing, detail: "belongs to a file system, not to a bind mount" });
+  }
+  const attributes = set | (options.readonly ? MOUNT_ATTR.ro : 0);
+  const target = await openWithoutSymlinks(options.target, O_PATH);
+  try {
+    const tree = await openTreeClone(options.source);
+    try {
+      if (attributes !== 0 || clear !== 0) await mountSetattr(tree, attributes, clear & ~attributes);
+      await moveMount(tree, target, options.target);
+    } finally {
+      await closeFile(tree);
+    }
+  } finally {
+    closeSync(target);
+  }
+}
+
+const MNT_DETACH = 2;
+const UMOUNT_NOFOLLOW = 8;
+
+/**
+ * Takes the topmost mount off the target. False: nothing is mounted there, or there is no such path. EBUSY: in use.
+ * May hang on a broken file system: `signal` gives the wait up, and the unmount may still happen later. Another mount
+ * namespace may keep the file system alive after it.
+ */
+export async function unmount(
+  target: string,
+  options: { readonly lazy?: boolean; readonly signal?: AbortSignal | undefined } = {},
+): Promise<boolean> {
+  const flags = UMOUNT_NOFOLLOW | (options.lazy ? MNT_DETACH : 0);
+  try {
+    await abandonable(umount2(target, flags, options.signal), options.signal);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, "EINVAL", "ENOENT")) return false;
+    throw error;
+  }
+}

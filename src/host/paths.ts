@@ -1,0 +1,65 @@
+/** Target paths come from outside: no step of them may be a symlink, and nothing is ever removed below them. */
+import { closeSync, constants, fstatSync, mkdirSync, openSync } from "node:fs";
+import { rmdir, unlink } from "node:fs/promises";
+import { constants as os } from "node:os";
+import { basename, dirname } from "node:path";
+import { openat2 } from "./mount-calls.ts";
+import { AT_FDCWD } from "./native.ts";
+import { isSystemError, SystemError } from "./system-error.ts";
+
+/** Names a place without opening what is there; the same number on x86-64 and arm64. */
+export const O_PATH = 0o10000000;
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_NO_SYMLINKS = 0x04;
+
+/**
+ * Opens an absolute path; ELOOP when any step is a symlink, the last one included. The caller closes the descriptor.
+ * `flags` are O_* of fs.constants; O_CLOEXEC is added.
+ */
+export function openWithoutSymlinks(path: string, flags: number): Promise<number> {
+  const cloexec = 0o2000000;
+  const about = { syscall: "open", path };
+  return openat2(about, AT_FDCWD, path, flags | cloexec, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+async function inParent(path: string, make: (within: string) => void): Promise<void> {
+  const parent = await openWithoutSymlinks(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    make(`/proc/self/fd/${parent}/${basename(path)}`);
+  } catch (error) {
+    if (!isSystemError(error, "EEXIST")) throw error;
+  } finally {
+    closeSync(parent);
+  }
+}
+
+/** Makes the directory (0750) if it is missing. Its parent must be there (ENOENT). ENOTDIR, ELOOP: something else is. */
+export async function makeTargetDirectory(path: string): Promise<void> {
+  await inParent(path, (within) => mkdirSync(within, 0o750));
+  closeSync(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
+}
+
+/** Makes an empty file (0600) for a device to be mounted on, if it is missing. A directory there is EISDIR. */
+export async function makeTargetFile(path: string): Promise<void> {
+  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_RDWR | constants.O_NOFOLLOW;
+  await inParent(path, (within) => closeSync(openSync(within, flags, 0o600)));
+  const fd = await openWithoutSymlinks(path, O_PATH);
+  const directory = fstatSync(fd).isDirectory();
+  closeSync(fd);
+  if (directory) throw new SystemError(os.errno.EISDIR, "open", { path });
+}
+
+/**
+ * Removes the empty directory or the file at a target path. What is missing already is fine. ENOTEMPTY and EBUSY (still
+ * mounted) pass: nothing is removed recursively, ever.
+ */
+export async function removeTarget(path: string): Promise<void> {
+  try {
+    await rmdir(path).catch((error: unknown) => {
+      if (!isSystemError(error, "ENOTDIR")) throw error;
+      return unlink(path);
+    });
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT")) throw error;
+  }
+}
