@@ -45,3 +45,5 @@ export async function deviceSize(path: string): Promise<number> {
 export function syncDevice(path: string): Promise<void> {
   return syncFile(path);
 }
+
+export async function setReadOnly(_d: string, _r: boolean): Promise<void> {}

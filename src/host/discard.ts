@@ -1,0 +1,1 @@
+export async function setDiscardLimit(_n: number, _l: number): Promise<void> {}

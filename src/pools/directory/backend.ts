@@ -1,0 +1,15 @@
+import type { Backend } from "../backend.ts";
+import { DirectoryPool } from "./directory-pool.ts";
+
+export const backend: Backend = {
+  name: "directory",
+  version: 1,
+  options: ["size", "overcommit", "reserve"],
+  check: () => undefined,
+  open: (place, options) =>
+    DirectoryPool.open(place, {
+      ...(options.size === undefined ? {} : { size: options.size }),
+      ...(options.reserve === undefined ? {} : { reserve: options.reserve }),
+      overcommit: options.overcommit ?? 1,
+    }),
+};

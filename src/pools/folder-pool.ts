@@ -1,0 +1,194 @@
+/**
+ * What every pool that keeps its entries in a folder has in common: the shelves, the promises, pages, deletion in the
+ * background and the clean-up after a crash. A backend adds the bytes.
+ */
+import { access, constants } from "node:fs/promises";
+import { join } from "node:path";
+import { writeDurably } from "../host/files.ts";
+import { lockFile } from "../host/locks.ts";
+import { Accounting, type Limits } from "./accounting.ts";
+import { AttachmentRecords } from "./attachments.ts";
+import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
+import { Inventory } from "./inventory.ts";
+import { readMarker } from "./marker.ts";
+import type { Key, KeyedPage, Latch, PoolCapacity, Snapshot, Volume } from "./pool.ts";
+import { Presence } from "./presence.ts";
+import { Problem } from "./problem.ts";
+import { readIfThere } from "./record.ts";
+import { type Aside, discardAside, layOut, listAside, Shelf } from "./shelf.ts";
+
+/** What a backend is given to open a pool. */
+export interface PoolPlace {
+  readonly name: string;
+  readonly folder: string;
+  readonly uuid: string;
+  readonly shared: boolean;
+  /** This node's name. */
+  readonly node: string;
+}
+
+const latchName = "latch.json";
+
+export abstract class FolderPool {
+  readonly name: string;
+  readonly uuid: string;
+  readonly folder: string;
+  readonly shared: boolean;
+  protected readonly node: string;
+  protected readonly volumes: Shelf<Volume>;
+  protected readonly snapshots: Shelf<Snapshot>;
+  protected readonly accounting: Accounting;
+  protected readonly inventory: Inventory;
+  protected readonly attachmentRecords: AttachmentRecords | undefined;
+  readonly #presence: Presence;
+  /** Deletions under way in this process, so that stopping can wait for the one that runs. */
+  #reclaiming: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(place: PoolPlace, limits: Limits) {
+    this.name = place.name;
+    this.uuid = place.uuid;
+    this.folder = place.folder;
+    this.shared = place.shared;
+    this.node = place.node;
+    this.#presence = new Presence(place.folder);
+    this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume });
+    this.snapshots = new Shelf(place.folder, "snapshot", { encode: encodeSnapshot, decode: decodeSnapshot });
+    this.inventory = new Inventory(place.folder, { volume: this.volumes, snapshot: this.snapshots }, this.#presence);
+    this.accounting = new Accounting(place, limits, this.inventory, () => this.measure());
+    this.attachmentRecords = place.shared ? new AttachmentRecords(place.folder) : undefined;
+  }
+
+  /** Bytes: how large the pool is where its configuration does not say. */
+  protected abstract measure(): Promise<number>;
+
+  find(key: Key): Promise<Volume | undefined> {
+    return this.volumes.find(key);
+  }
+
+  findSnapshot(key: Key): Promise<Snapshot | undefined> {
+    return this.snapshots.find(key);
+  }
+
+  list(after: Key | undefined, max: number): Promise<KeyedPage<Volume>> {
+    return this.inventory.page(this.volumes, after, max);
+  }
+
+  listSnapshots(after: Key | undefined, max: number): Promise<KeyedPage<Snapshot>> {
+    return this.inventory.page(this.snapshots, after, max);
+  }
+
+  capacity(): Promise<PoolCapacity> {
+    return this.accounting.capacity();
+  }
+
+  async remove(volume: Volume): Promise<void> {
+    const aside = await this.volumes.vanish(volume);
+    this.#vanished("volume", volume.key, aside);
+  }
+
+  async removeSnapshot(snapshot: Snapshot): Promise<void> {
+    const aside = await this.snapshots.vanish(snapshot);
+    this.#vanished("snapshot", snapshot.key, aside);
+  }
+
+  async latch(volume: Volume): Promise<Latch> {
+    const path = this.volumes.path(volume.key, latchName);
+    const text = await readIfThere(path);
+    return text === undefined ? { state: "blank" } : decodeLatch(text, path);
+  }
+
+  async setLatch(volume: Volume, latch: Latch): Promise<void> {
+    await writeDurably(this.volumes.path(volume.key, latchName), encodeLatch(latch));
+  }
+
+  /** The latch of an entry that is still aside; blank is the absence of one. */
+  protected async latchAside(aside: Aside, latch: Latch): Promise<void> {
+    if (latch.state !== "blank") await writeDurably(join(aside.path, latchName), encodeLatch(latch));
+  }
+
+  protected async appearVolume(aside: Aside, volume: Volume): Promise<void> {
+    await this.volumes.appear(aside, volume);
+    this.inventory.present("volume", volume.key, volume.size);
+    this.inventory.reclaimed(aside.path);
+  }
+
+  protected async appearSnapshot(aside: Aside, snapshot: Snapshot): Promise<void> {
+    await this.snapshots.appear(aside, snapshot);
+    this.inventory.present("snapshot", snapshot.key, snapshot.size);
+    this.inventory.reclaimed(aside.path);
+  }
+
+  protected async regrown(volume: Volume): Promise<void> {
+    await this.volumes.replace(volume);
+    this.inventory.present("volume", volume.key, volume.size);
+  }
+
+  async recover(): Promise<void> {
+    if (await this.unavailable()) return;
+    for (const aside of await listAside(this.folder, "building")) {
+      // Whoever builds holds the entry's lock; a crash has let go of it.
+      const lock = await lockFile(this.lockPath(aside.kind === "snapshot" ? "snapshot" : "volume", aside.key));
+      if ("heldBy" in lock) continue;
+      try {
+        await discardAside(aside);
+        this.inventory.reclaimed(aside.path);
+      } finally {
+        await lock.release();
+      }
+    }
+    for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
+  }
+
+  /** The file whose flock decides between processes who works on an entry. */
+  lockPath(kind: "volume" | "snapshot", key: Key): string {
+    return join(this.folder, "locks", `${kind}-${key}`);
+  }
+
+  async unavailable(): Promise<string | undefined> {
+    try {
+      const marker = await readMarker(this.folder);
+      if (marker.uuid !== this.uuid) return `${this.folder} holds another pool now (${marker.uuid})`;
+      await access(this.folder, constants.W_OK);
+      return undefined;
+    } catch (error) {
+      return error instanceof Problem
+        ? error.message
+        : `${this.folder}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  /** Called once before the first use: the folders of this release, and this node's own record in a shared pool. */
+  async enter(): Promise<void> {
+    await layOut(this.folder);
+    await this.attachmentRecords?.layOut();
+    await this.attachmentRecords?.join(this.node);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#reclaiming;
+    await this.#presence.end();
+  }
+
+  #vanished(kind: "volume" | "snapshot", key: Key, aside: Aside | undefined): void {
+    if (aside) {
+      this.inventory.aside(aside.path, aside.size);
+      this.#reclaim(aside);
+    }
+    this.inventory.gone(kind, key);
+  }
+
+  /** One at a time: giving back a large file costs the disk, and the calls that people wait for come first. */
+  #reclaim(aside: Aside): void {
+    this.#reclaiming = this.#reclaiming.then(async () => {
+      if (this.#stopped) return;
+      try {
+        await discardAside(aside);
+        this.inventory.reclaimed(aside.path);
+      } catch {
+        // It stays counted, and the next start tries again.
+      }
+    });
+  }
+}

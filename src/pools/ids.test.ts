@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { formatId, keyOf, newNonce, parseId } from "./ids.ts";
+
+const pool = "00112233445566778899aabbccddeeff";
+
+test("an ID comes back as what it was made of, within 128 bytes", () => {
+  const identity = { pool, key: keyOf("volume", pool, "pvc-1"), nonce: newNonce(), node: "n".repeat(63) };
+  const id = formatId(identity);
+  assert.deepEqual(parseId(id), identity);
+  assert.ok(Buffer.byteLength(id) <= 128, `${Buffer.byteLength(id)} bytes`);
+  const { node: _, ...shared } = identity;
+  assert.deepEqual(parseId(formatId(shared)), shared);
+});
+
+test("names with slashes, dots and any Unicode give folders of 32 hexadecimal digits, each its own", () => {
+  const names = ["a/b", "..", "../../etc", "ä", "a", "A", "a ", "x".repeat(128)];
+  const keys = names.map((name) => keyOf("volume", pool, name));
+  assert.equal(new Set(keys).size, names.length);
+  for (const key of keys) assert.match(key, /^[0-9a-f]{32}$/);
+  assert.notEqual(keyOf("volume", pool, "a"), keyOf("snapshot", pool, "a"));
+});
+
+test("what we never issued is no ID", () => {
+  const good = formatId({ pool, key: keyOf("volume", pool, "a"), nonce: newNonce(), node: "n1" });
+  const bad = [
+    "",
+    "x",
+    "../../etc/passwd",
+    "/abs",
+    good.slice(1),
+    `${good}/..`,
+    `${good}\n`,
+    good.replace(".", "/"),
+    `${good.slice(0, 54)}.`,
+  ];
+  for (const id of bad) assert.equal(parseId(id), undefined, id);
+});

@@ -1,0 +1,52 @@
+/** The files behind volumes: made, copied and grown; durable when each call returns (their names are the caller's). */
+import { constants, ftruncate } from "node:fs";
+import { stat } from "node:fs/promises";
+import { promisify } from "node:util";
+import { reflink, sparseCopy } from "../../host/copies.ts";
+import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
+import { Problem } from "../problem.ts";
+
+const truncate = promisify(ftruncate);
+
+/** A file of `size` bytes that reads as zeros; with `thick` its blocks are there. */
+export async function makeImage(path: string, size: number, thick: boolean): Promise<void> {
+  const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    await truncate(fd, size);
+    if (thick) await preallocate(fd, size);
+    await syncFile(fd);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+/** Never shorter: a file that is as large already stays as it is. */
+export async function growImage(path: string, size: number, thick: boolean): Promise<void> {
+  const { size: now } = await stat(path);
+  if (now >= size && !thick) return;
+  const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    if (now < size) await truncate(fd, size);
+    if (thick) await preallocate(fd, size);
+    await syncFile(fd);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+/** Throws CONTENT_LOST where the source is gone. `signal` leaves a part of a copy behind, for the caller to discard. */
+export async function copyImage(
+  from: string,
+  to: string,
+  options: { readonly reflink: boolean; readonly thick: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const { size } = await stat(from).catch((error: unknown) => {
+    throw new Problem("CONTENT_LOST", `the file ${from} is not there`, { cause: error });
+  });
+  if (options.reflink && (await reflink(from, to))) {
+    await syncFile(to);
+    return;
+  }
+  await sparseCopy(from, to, { signal: options.signal });
+  if (options.thick) await growImage(to, size, true);
+}

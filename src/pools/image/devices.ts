@@ -1,0 +1,163 @@
+/**
+ * Image files as loop devices on this node. Which device carries which file is asked of the kernel, by device and inode
+ * number; what is remembered here is only where to look first.
+ */
+import { stat } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { setDiscardLimit } from "../../host/discard.ts";
+import { isLocked } from "../../host/locks.ts";
+import { attachLoop, BackingBusy, detachLoop, type LoopDevice, setCapacity } from "../../host/loop.ts";
+import { findLoops, loopStatus } from "../../host/loop-status.ts";
+import { listMounts } from "../../host/mount-table.ts";
+import type { Opened, OpenOptions, Place, Progress, Volume } from "../pool.ts";
+import { Problem } from "../problem.ts";
+import { hasCode } from "../record.ts";
+
+/** A device that is being freed is gone within milliseconds; one that is held by somebody is not. */
+const patience = 3_000;
+
+interface FileIdentity {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: number;
+}
+
+export class Devices {
+  readonly #thick: boolean;
+  /** File path to the number of the loop device that carried it last. */
+  readonly #last = new Map<string, number>();
+
+  constructor(options: { readonly thick: boolean }) {
+    this.#thick = options.thick;
+  }
+
+  async open(data: string, volume: Volume, options: OpenOptions, work: Progress): Promise<Opened> {
+    const file = await identify(data);
+    if (file.size < volume.size) {
+      throw new Problem("CONTENT_LOST", `${data} has ${file.size} bytes where its volume has ${volume.size}`);
+    }
+    const until = Date.now() + patience;
+    for (;;) {
+      try {
+        return this.#give(data, await attachLoop({ path: data, readonly: options.readonly, autoclear: !options.keep }));
+      } catch (error) {
+        if (!(error instanceof BackingBusy)) throw error;
+        const kept = options.keep ? await this.#kept(data, file, options) : undefined;
+        if (kept) return kept;
+        work.signal.throwIfAborted();
+        if (Date.now() > until) throw inUse(volume, await this.holder(data));
+        work.step("waiting for the device to be free");
+        await delay(10);
+      }
+    }
+  }
+
+  async close(data: string, volume: Volume, work: Progress): Promise<void> {
+    const file = await identify(data).catch((error: unknown) => {
+      if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
+      throw error;
+    });
+    if (!file) return;
+    const until = Date.now() + patience;
+    for (;;) {
+      const numbers = await findLoops(file);
+      for (const number of numbers) await detachLoop(number, file);
+      // The lock that the device keeps is the proof; the scan above names it, and finds devices that others made.
+      if (!(await isLocked(data)) && (await findLoops(file)).length === 0) {
+        this.#last.delete(data);
+        return;
+      }
+      work.signal.throwIfAborted();
+      if (Date.now() > until) throw inUse(volume, await this.holder(data));
+      work.step("waiting for the device to be free");
+      await delay(5);
+    }
+  }
+
+  async opened(data: string): Promise<Place | undefined> {
+    const number = await this.#number(data);
+    return number === undefined ? undefined : { gives: "device", device: `/dev/loop${number}` };
+  }
+
+  /** Who has the file open, in words; undefined: nobody. */
+  async holder(data: string): Promise<string | undefined> {
+    let file: FileIdentity;
+    try {
+      file = await identify(data);
+    } catch (error) {
+      if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
+      throw error;
+    }
+    const [number] = (await isLocked(data)) || this.#last.has(data) ? await findLoops(file) : [];
+    if (number === undefined) return (await isLocked(data)) ? "a process or another node holds its lock" : undefined;
+    const mounts = (await listMounts()).filter((mount) => mount.source === `/dev/loop${number}`);
+    const where = mounts.map((mount) => mount.target).join(", ");
+    return `/dev/loop${number}${where === "" ? " (mounted nowhere that this process can see)" : `, mounted at ${where}`}`;
+  }
+
+  async resize(data: string, volume: Volume): Promise<number> {
+    const number = await this.#number(data);
+    if (number === undefined) throw new Problem("NOT_STAGED", `the volume '${volume.name}' is not open on this node`);
+    await setCapacity(number);
+    return (await identify(data)).size;
+  }
+
+  /** A device for a file that is still aside: gone, with everything that held it, when this returns. */
+  async aside(data: string, use: (device: string) => Promise<void>, work: Progress): Promise<void> {
+    const device = await attachLoop({ path: data, autoclear: true });
+    try {
+      await use(device.device);
+    } finally {
+      device.close();
+    }
+    const file = await identify(data);
+    for (const until = Date.now() + patience; (await findLoops(file)).length > 0; await delay(2)) {
+      work.signal.throwIfAborted();
+      if (Date.now() > until) throw new Error(`${device.device} is still held after the work on it was done`);
+    }
+  }
+
+  async #give(data: string, loop: LoopDevice): Promise<Opened> {
+    this.#last.set(data, loop.number);
+    // A discard would punch holes into what a thick pool reserved.
+    if (this.#thick) await setDiscardLimit(loop.number, 0);
+    return { gives: "device", device: loop.device, discards: !this.#thick, release: () => loop.close() };
+  }
+
+  /** The device that an earlier open left, for one that was asked to stay. */
+  async #kept(data: string, file: FileIdentity, options: OpenOptions): Promise<Opened | undefined> {
+    const [number, ...more] = await findLoops(file);
+    if (number === undefined || more.length > 0) return undefined;
+    const status = await loopStatus(number);
+    if (!status || status.autoclear || status.readonly !== options.readonly) return undefined;
+    this.#last.set(data, number);
+    return { gives: "device", device: `/dev/loop${number}`, discards: !this.#thick, release: () => undefined };
+  }
+
+  async #number(data: string): Promise<number | undefined> {
+    const file = await identify(data);
+    const last = this.#last.get(data);
+    if (last !== undefined) {
+      const status = await loopStatus(last);
+      if (status?.dev === file.dev && status.ino === file.ino) return last;
+    }
+    if (!(await isLocked(data))) return undefined;
+    const [number] = await findLoops(file);
+    if (number !== undefined) this.#last.set(data, number);
+    return number;
+  }
+}
+
+async function identify(data: string): Promise<FileIdentity> {
+  try {
+    const { dev, ino, size } = await stat(data, { bigint: true });
+    return { dev, ino, size: Number(size) };
+  } catch (error) {
+    if (!hasCode(error, "ENOENT")) throw error;
+    throw new Problem("CONTENT_LOST", `the file ${data} is not there`, { cause: error });
+  }
+}
+
+function inUse(volume: Volume, holder: string | undefined): Problem {
+  return new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is open: ${holder ?? "its holder has just let go"}`);
+}

@@ -1,0 +1,86 @@
+/**
+ * The marker makes a folder a pool: its UUID and the nodes whose names its IDs may carry. Only `holdfast pool init`
+ * writes it, so that an unmounted disk's empty mount point never becomes a new pool.
+ */
+import { randomBytes } from "node:crypto";
+import { chmod, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createExclusively } from "../host/files.ts";
+import { Problem } from "./problem.ts";
+import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
+import { layOut } from "./shelf.ts";
+
+export interface Marker {
+  /** 32 hexadecimal digits. */
+  readonly uuid: string;
+  /** Empty for a shared pool. */
+  readonly nodes: readonly string[];
+  readonly shared: boolean;
+  readonly backend: string;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+}
+
+const fileName = "holdfast.json";
+
+/** Throws POOL_UNAVAILABLE for a folder or marker that is not there, POOL_NEWER, RECORD_DAMAGED. */
+export async function readMarker(folder: string): Promise<Marker> {
+  const path = join(folder, fileName);
+  const text = await readIfThere(path);
+  if (text === undefined) {
+    const there = await stat(folder).then(
+      (stats) => stats.isDirectory(),
+      () => false,
+    );
+    throw new Problem(
+      "POOL_UNAVAILABLE",
+      there ? `${folder} has no pool marker (${fileName})` : `${folder} is not there`,
+    );
+  }
+  const record = RecordReader.parse(text, path);
+  return {
+    uuid: record.text("uuid", /^[0-9a-f]{32}$/),
+    nodes: record.texts("nodes"),
+    shared: record.flag("shared"),
+    backend: record.text("backend"),
+    created: record.count("created"),
+  };
+}
+
+/**
+ * Makes an existing folder a pool, durably. Called again it gives the marker that is there, if that is for the same
+ * backend, sharing and node; else FIELD_INVALID. The folder becomes readable by root only.
+ */
+export async function initPool(asked: {
+  readonly folder: string;
+  readonly backend: string;
+  readonly shared: boolean;
+  /** The node of a local pool; not used for a shared one. */
+  readonly node: string;
+}): Promise<Marker> {
+  const { folder, backend, shared } = asked;
+  const marker: Marker = {
+    uuid: randomBytes(16).toString("hex"),
+    nodes: shared ? [] : [asked.node],
+    shared,
+    backend,
+    created: Date.now(),
+  };
+  try {
+    await layOut(folder);
+    await chmod(folder, 0o700);
+    await createExclusively(join(folder, fileName), encodeRecord(marker));
+    return marker;
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  }
+  const there = await readMarker(folder);
+  if (there.backend !== backend || there.shared !== shared || (!shared && !there.nodes.includes(asked.node))) {
+    throw new Problem(
+      "FIELD_INVALID",
+      `${folder} is a pool already: backend ${there.backend}, shared ${there.shared}, nodes ${there.nodes.join(", ") || "any"}`,
+      { advice: "serve it as what it is, or choose another folder" },
+    );
+  }
+  return there;
+}

@@ -1,0 +1,191 @@
+/**
+ * What one node has open of a pool: `nodes/<node>/<key>.json`, written before a volume is opened and removed when the
+ * kernel has proved that it is closed. Mounts do not outlive a boot, so records of an earlier boot count as none; on a
+ * shared pool a controller elsewhere reads them to learn whether a node has let go.
+ */
+import { readFileSync } from "node:fs";
+import { open, readdir, rename, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { syncDirectory, temporaryBeside, writeDurably } from "../host/files.ts";
+import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
+import { makeFolder } from "./shelf.ts";
+
+export interface Target {
+  readonly path: string;
+  readonly readonly: boolean;
+  readonly mode: string;
+}
+
+export interface StageRecord {
+  readonly key: string;
+  readonly nonce: string;
+  readonly stagingPath: string;
+  readonly access: "block" | "mount";
+  readonly mode: string;
+  readonly fsType: string;
+  readonly mountFlags: readonly string[];
+  /** `opening`: it may or may not be open. `staged`: it was, when this was written. */
+  readonly state: "opening" | "staged";
+  /** The file system's device number, "major:minor", once it is mounted; empty: none. */
+  readonly fileSystem: string;
+  readonly targets: readonly Target[];
+}
+
+/** A mount that was frozen, or was about to be. */
+export interface FreezeRecord {
+  readonly mountPath: string;
+}
+
+const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+export class NodeRecords {
+  readonly #pool: string;
+  readonly #own: string;
+  readonly #durable: boolean;
+
+  constructor(pool: { readonly folder: string; readonly shared: boolean }, node: string) {
+    this.#pool = pool.folder;
+    this.#own = join(pool.folder, "nodes", encodeNode(node));
+    this.#durable = pool.shared;
+  }
+
+  async read(key: string): Promise<StageRecord | undefined> {
+    const path = join(this.#own, `${key}.json`);
+    const text = await readIfThere(path);
+    return text === undefined ? undefined : decodeStage(text, path);
+  }
+
+  /** Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. */
+  async write(record: StageRecord): Promise<void> {
+    await this.#put(`${record.key}.json`, encodeRecord({ boot, ...record }));
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#drop(`${key}.json`);
+  }
+
+  /** Takes another node's record away: only where an operator said that the node is gone for ever. */
+  async forget(key: string, node: string): Promise<void> {
+    const folder = join(this.#pool, "nodes", encodeNode(node));
+    try {
+      await unlink(join(folder, `${key}.json`));
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return;
+      throw error;
+    }
+    await syncDirectory(folder);
+  }
+
+  /** Nodes that may have the volume open: those of this boot for this node, any for another. */
+  async nodesWith(volume: { readonly key: string; readonly nonce: string }): Promise<string[]> {
+    const found: string[] = [];
+    for (const folder of await readdir(join(this.#pool, "nodes"))) {
+      const path = join(this.#pool, "nodes", folder, `${volume.key}.json`);
+      const text = await readIfThere(path);
+      if (text === undefined) continue;
+      const own = join(this.#pool, "nodes", folder) === this.#own;
+      const record = own ? decodeStage(text, path) : RecordReader.parse(text, path);
+      if (record === undefined) continue;
+      const nonce = record instanceof RecordReader ? record.text("nonce") : record.nonce;
+      if (nonce === volume.nonce) found.push(decodeNode(folder));
+    }
+    return found;
+  }
+
+  /** Keys that this node has records for, of whatever boot. */
+  async keys(): Promise<string[]> {
+    const names = await readdir(this.#own).catch((error: unknown) => {
+      if (hasCode(error, "ENOENT")) return [];
+      throw error;
+    });
+    return names.flatMap((name) => (/^[0-9a-f]{32}\.json$/.test(name) ? [name.slice(0, 32)] : []));
+  }
+
+  async recordFreeze(key: string, freeze: FreezeRecord): Promise<void> {
+    await this.#put(`freeze-${key}`, encodeRecord({ boot, ...freeze }));
+  }
+
+  async endFreeze(key: string): Promise<void> {
+    await this.#drop(`freeze-${key}`);
+  }
+
+  /** What this boot may have left frozen. */
+  async freezes(): Promise<{ readonly key: string; readonly mountPath: string }[]> {
+    const names = await readdir(this.#own).catch(() => []);
+    const found: { key: string; mountPath: string }[] = [];
+    for (const name of names) {
+      if (!name.startsWith("freeze-")) continue;
+      const path = join(this.#own, name);
+      const text = await readIfThere(path);
+      if (text === undefined) continue;
+      const key = name.slice("freeze-".length);
+      try {
+        const record = RecordReader.parse(text, path);
+        if (record.text("boot") === boot) found.push({ key, mountPath: record.text("mountPath") });
+        else await this.endFreeze(key);
+      } catch {
+        // Cut short by a power cut: nothing of an earlier boot is frozen.
+        await this.endFreeze(key);
+      }
+    }
+    return found;
+  }
+
+  async #put(name: string, text: string): Promise<void> {
+    await makeFolder(this.#own);
+    const path = join(this.#own, name);
+    if (this.#durable) {
+      await writeDurably(path, text);
+      return;
+    }
+    const aside = temporaryBeside(path);
+    const file = await open(aside, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+  }
+
+  async #drop(name: string): Promise<void> {
+    try {
+      await unlink(join(this.#own, name));
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return;
+      throw error;
+    }
+    if (this.#durable) await syncDirectory(this.#own);
+  }
+}
+
+/** Undefined: of an earlier boot, or cut short by the power cut that ended one. */
+function decodeStage(text: string, path: string): StageRecord | undefined {
+  if (text.trim() === "") return undefined;
+  const record = RecordReader.parse(text, path);
+  if (record.text("boot") !== boot) return undefined;
+  return {
+    key: record.text("key"),
+    nonce: record.text("nonce"),
+    stagingPath: record.text("stagingPath"),
+    access: record.oneOf("access", ["block", "mount"]),
+    mode: record.text("mode"),
+    fsType: record.text("fsType"),
+    mountFlags: record.texts("mountFlags"),
+    state: record.oneOf("state", ["opening", "staged"]),
+    fileSystem: record.text("fileSystem"),
+    targets: record.children("targets").map((each) => ({
+      path: each.text("path"),
+      readonly: each.flag("readonly"),
+      mode: each.text("mode"),
+    })),
+  };
+}
+
+function encodeNode(node: string): string {
+  return Buffer.from(node).toString("hex");
+}
+
+function decodeNode(folder: string): string {
+  return Buffer.from(folder, "hex").toString();
+}

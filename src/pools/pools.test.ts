@@ -1,0 +1,177 @@
+/** What every pool of a folder must do, tried on each built-in backend. */
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { backend as directory } from "./directory/backend.ts";
+import { keyOf, newNonce } from "./ids.ts";
+import { backend as image } from "./image/backend.ts";
+import { initPool } from "./marker.ts";
+import type { NewVolume, Pool, Progress } from "./pool.ts";
+import { Problem } from "./problem.ts";
+import { listAside } from "./shelf.ts";
+
+const mebibyte = 1024 * 1024;
+const progress: Progress = { signal: new AbortController().signal, step: () => undefined, child: () => undefined };
+const work = {
+  ...progress,
+  hold: <T>(_ms: number, cut: (still: "idle") => Promise<T>) => cut("idle"),
+  finish: (_device: string, latch: { readonly state: "blank" }) => Promise.resolve(latch),
+} as Parameters<Pool["create"]>[1];
+
+for (const backend of [image, directory]) {
+  const named = (what: string) => `${backend.name}: ${what}`;
+
+  async function withPool(
+    use: (open: () => Promise<Pool>, folder: string) => Promise<void>,
+    size = 100 * mebibyte,
+  ): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+    const pools: Pool[] = [];
+    try {
+      const { uuid } = await initPool({ folder, backend: backend.name, shared: false, node: "n1" });
+      await use(async () => {
+        const pool = await backend.open({ name: "p", folder, uuid, shared: false, node: "n1" }, { size, extra: {} });
+        pools.push(pool);
+        return pool;
+      }, folder);
+    } finally {
+      for (const pool of pools) await pool.stop();
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  function volume(pool: Pool, name: string, size = mebibyte): NewVolume {
+    const key = keyOf("volume", pool.uuid, name);
+    return { key, nonce: newNonce(), name, size, access: "mount", fsType: "", mkfsOptions: [], parameters: {} };
+  }
+
+  test(named("a volume is there for everybody once created, also after the process, and gone once removed"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      const other = await open();
+      assert.deepEqual(await other.find(made.key), made);
+      assert.equal(await pool.find(keyOf("volume", pool.uuid, "b")), undefined);
+      assert.deepEqual((await stat(join(folder, "volumes", made.key))).mode & 0o077, 0);
+      await pool.remove(made);
+      await pool.remove(made);
+      assert.equal(await other.find(made.key), undefined);
+    }),
+  );
+
+  test(named("of two creations of one name, one wins"), () =>
+    withPool(async (open) => {
+      const [a, b] = [await open(), await open()];
+      const outcomes = await Promise.allSettled([a.create(volume(a, "x"), work), b.create(volume(b, "x"), work)]);
+      const lost = outcomes.filter((each) => each.status === "rejected");
+      assert.equal(lost.length, 1);
+      assert.ok(lost[0]?.reason instanceof Problem && lost[0].reason.code === "NAME_TAKEN");
+      assert.equal((await a.capacity()).promised, mebibyte);
+    }),
+  );
+
+  test(named("promises never exceed the pool, by one controller or by two, and come back with deletion"), () =>
+    withPool(async (open) => {
+      const [a, b] = [await open(), await open()];
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 24 }, (_, n) => (n % 2 ? a : b).create(volume(a, `v${n}`, 10 * mebibyte), work)),
+      );
+      const made = outcomes.filter((each) => each.status === "fulfilled").map((each) => each.value);
+      assert.ok(made.length <= 10, `${made.length} volumes of 10 MiB in 100 MiB`);
+      for (const each of outcomes) {
+        if (each.status === "rejected") assert.match(String(each.reason), /POOL_FULL/);
+      }
+      assert.equal((await b.capacity()).promised, made.length * 10 * mebibyte);
+      for (const each of made) await a.remove(each);
+      await a.stop();
+      assert.equal((await b.capacity()).promised, 0);
+    }),
+  );
+
+  test(named("growing counts, and not beyond the pool"), () =>
+    withPool(async (open) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      const grown = await pool.grow(made, 60 * mebibyte);
+      assert.equal(grown.size, 60 * mebibyte);
+      assert.deepEqual(await pool.find(made.key), grown);
+      assert.deepEqual(await pool.grow(grown, mebibyte), grown);
+      await assert.rejects(pool.grow(grown, 101 * mebibyte), /POOL_FULL.*/);
+      assert.equal((await pool.capacity()).available, 40 * mebibyte);
+    }),
+  );
+
+  test(named("pages in order, each volume once, whatever goes between two pages"), () =>
+    withPool(async (open) => {
+      const pool = await open();
+      const made = [];
+      for (let n = 0; n < 25; n++) made.push(await pool.create(volume(pool, `v${n}`), work));
+      const seen: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await pool.list(after, 10);
+        seen.push(...page.entries.map((each) => each.name));
+        after = page.next;
+        const gone = made.find((each) => each.key === page.entries[0]?.key);
+        if (gone) await pool.remove(gone);
+      } while (after !== undefined);
+      assert.equal(new Set(seen).size, 25);
+      assert.equal(seen.length, 25);
+    }),
+  );
+
+  test(named("the start takes away what a crash left half-made and finishes deletions"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      const { makeAside } = await import("./shelf.ts");
+      const half = await makeAside(folder, "volume", keyOf("volume", pool.uuid, "half"), mebibyte);
+      await writeFile(join(half.path, "data.img"), "half");
+      await pool.recover();
+      assert.deepEqual(await listAside(folder, "building"), []);
+      assert.deepEqual(await pool.find(made.key), made);
+    }),
+  );
+
+  test(named("a damaged record names its file, and the other volumes are listed"), () =>
+    withPool(async (open, folder) => {
+      const first = await open();
+      const bad = await first.create(volume(first, "bad"), work);
+      const good = await first.create(volume(first, "good"), work);
+      const record = join(folder, "volumes", bad.key, "record.json");
+      for (const text of ["", "{", "[]", '{"version":1}', JSON.stringify({ ...good, version: 1 })]) {
+        await writeFile(record, text);
+        await assert.rejects(first.find(bad.key), (error) => {
+          assert.ok(error instanceof Problem && error.code === "RECORD_DAMAGED", String(error));
+          return error.message.includes(record);
+        });
+      }
+      await writeFile(record, JSON.stringify({ ...bad, version: 99 }));
+      await assert.rejects(first.find(bad.key), /POOL_NEWER/);
+    }),
+  );
+
+  test(named("a pool that is not there is unavailable, never empty"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      await rm(folder, { recursive: true });
+      await assert.rejects(pool.find(made.key), /POOL_UNAVAILABLE/);
+      assert.match((await pool.unavailable()) ?? "", /not there/);
+      await assert.rejects(initPool({ folder, backend: backend.name, shared: false, node: "n1" }), /ENOENT/);
+      await import("node:fs/promises").then((fs) => fs.mkdir(folder, { recursive: true }));
+    }),
+  );
+
+  test(named("what a folder is stays: another backend, node or sharing is refused, the same is found again"), () =>
+    withPool(async (_open, folder) => {
+      const same = await initPool({ folder, backend: backend.name, shared: false, node: "n1" });
+      assert.equal((await initPool({ folder, backend: backend.name, shared: false, node: "n1" })).uuid, same.uuid);
+      await assert.rejects(initPool({ folder, backend: backend.name, shared: false, node: "n2" }), /FIELD_INVALID/);
+      await assert.rejects(initPool({ folder, backend: backend.name, shared: true, node: "n1" }), /FIELD_INVALID/);
+      assert.ok((await readdir(folder)).includes("holdfast.json"));
+    }),
+  );
+}

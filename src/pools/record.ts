@@ -1,0 +1,134 @@
+/**
+ * The records in a pool's folder: JSON with a format version, so that a later release can read what this one wrote and
+ * an older one refuses what it can't.
+ */
+import { readFile } from "node:fs/promises";
+import { Problem } from "./problem.ts";
+
+/** What this release writes. It reads every version up to this one. */
+export const recordVersion = 1;
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+export function encodeRecord(fields: object): string {
+  return `${JSON.stringify({ version: recordVersion, ...fields })}\n`;
+}
+
+/** Throws RECORD_DAMAGED naming the file, or POOL_NEWER for a version that this release does not know. */
+export function decodeRecord(text: string, path: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, "it is not JSON", error);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw damaged(path, "it is not an object");
+  const fields = value as Fields;
+  const version = fields["version"];
+  if (typeof version !== "number" || !Number.isInteger(version) || version < 1)
+    throw damaged(path, "it has no version");
+  if (version > recordVersion) {
+    throw new Problem(
+      "POOL_NEWER",
+      `${path} has format version ${version} and this holdfast knows up to ${recordVersion}`,
+    );
+  }
+  return fields;
+}
+
+export function damaged(path: string, why: string, cause?: unknown): Problem {
+  return new Problem(
+    "RECORD_DAMAGED",
+    `the record ${path} can't be used: ${why}`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** The text of a file, or undefined where there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+export function hasCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}
+
+/** Typed access to the fields of one record; each getter throws RECORD_DAMAGED naming the file and the field. */
+export class RecordReader {
+  readonly #fields: Fields;
+  readonly #path: string;
+
+  constructor(fields: Fields, path: string) {
+    this.#fields = fields;
+    this.#path = path;
+  }
+
+  static parse(text: string, path: string): RecordReader {
+    return new RecordReader(decodeRecord(text, path), path);
+  }
+
+  text(name: string, pattern?: RegExp): string {
+    const value = this.#fields[name];
+    if (typeof value !== "string" || (pattern && !pattern.test(value))) throw this.#bad(name, "a text of its form");
+    return value;
+  }
+
+  /** Bytes, counts, times: a non-negative safe integer. */
+  count(name: string): number {
+    const value = this.#fields[name];
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw this.#bad(name, "a whole number");
+    return value;
+  }
+
+  flag(name: string): boolean {
+    const value = this.#fields[name];
+    if (typeof value !== "boolean") throw this.#bad(name, "true or false");
+    return value;
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[]): T {
+    const value = this.#fields[name];
+    const found = values.find((each) => each === value);
+    if (found === undefined) throw this.#bad(name, `one of ${values.join(", ")}`);
+    return found;
+  }
+
+  texts(name: string): string[] {
+    const value = this.#fields[name];
+    if (!Array.isArray(value) || !value.every((each) => typeof each === "string"))
+      throw this.#bad(name, "a list of texts");
+    return value;
+  }
+
+  textMap(name: string): Record<string, string> {
+    const value = this.#fields[name];
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.#bad(name, "a map of texts");
+    for (const each of Object.values(value)) if (typeof each !== "string") throw this.#bad(name, "a map of texts");
+    return value as Record<string, string>;
+  }
+
+  child(name: string): RecordReader | undefined {
+    const value = this.#fields[name];
+    if (value === undefined || value === null) return undefined;
+    if (typeof value !== "object" || Array.isArray(value)) throw this.#bad(name, "an object");
+    return new RecordReader(value as Fields, `${this.#path} (${name})`);
+  }
+
+  children(name: string): RecordReader[] {
+    const value = this.#fields[name];
+    if (!Array.isArray(value)) throw this.#bad(name, "a list");
+    return value.map((each, n) => {
+      if (typeof each !== "object" || each === null || Array.isArray(each)) throw this.#bad(name, "a list of objects");
+      return new RecordReader(each as Fields, `${this.#path} (${name} ${n})`);
+    });
+  }
+
+  #bad(name: string, wanted: string): Problem {
+    return damaged(this.#path, `its field '${name}' is not ${wanted}`);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Where a pool's entries stand: `volumes/<key>/` and `snapshots/<key>/`, each a folder with its record. An entry is built
+ * in `building/`, appears by one rename, and vanishes by one into `trash/`. The names in `building/` and `trash/` carry
+ * what was promised to them, so that a sum needs no reading.
+ */
+import { randomBytes } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { renameNoReplace, syncDirectory, writeDurably } from "../host/files.ts";
+import type { Key } from "./pool.ts";
+import { Problem } from "./problem.ts";
+import { damaged, hasCode } from "./record.ts";
+
+interface Entry {
+  readonly name: string;
+  readonly key: Key;
+  readonly nonce: string;
+  readonly size: number;
+}
+
+export interface Codec<T extends Entry> {
+  readonly encode: (entry: T) => string;
+  readonly decode: (text: string, path: string) => T;
+}
+
+/** Something in `building/` or `trash/`: it holds a promise of space until it is gone. */
+export interface Aside {
+  readonly path: string;
+  readonly kind: string;
+  readonly key: Key;
+  /** Bytes. */
+  readonly size: number;
+}
+
+const cacheLimit = 20_000;
+const recordName = "record.json";
+const asidePattern = /^([a-z]+)-([0-9a-f]{32})-[0-9a-f]+-([0-9]+)$/;
+
+/** Makes the folders inside a pool's folder that are not there yet. ENOENT without the folder itself. May be called again. */
+export async function layOut(pool: string): Promise<void> {
+  for (const name of ["volumes", "snapshots", "building", "trash", "locks", "nodes", "controllers"]) {
+    await makeFolder(join(pool, name));
+  }
+}
+
+/** There already is fine; a missing parent is not. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error;
+  });
+}
+
+/** A folder of its own in `building/`. Gone after a crash, when `recover` has run. */
+export async function makeAside(pool: string, kind: string, key: Key, size: number): Promise<Aside> {
+  const path = join(pool, "building", `${kind}-${key}-${randomBytes(6).toString("hex")}-${size}`);
+  await mkdir(path, { mode: 0o700 });
+  return { path, kind, key, size };
+}
+
+export async function listAside(pool: string, where: "building" | "trash"): Promise<Aside[]> {
+  const names = await readdir(join(pool, where));
+  return names.flatMap((name) => {
+    const [, kind, key, size] = asidePattern.exec(name) ?? [];
+    if (kind === undefined || key === undefined) return [];
+    return [{ path: join(pool, where, name), kind, key, size: Number(size) }];
+  });
+}
+
+export async function discardAside(aside: Aside): Promise<void> {
+  await rm(aside.path, { recursive: true, force: true });
+}
+
+export class Shelf<T extends Entry> {
+  readonly kind: "volume" | "snapshot";
+  readonly #pool: string;
+  readonly #folder: string;
+  readonly #codec: Codec<T>;
+  /** Records as they were read, each good only while its file is the same one. */
+  readonly #cache = new Map<Key, { readonly identity: string; readonly entry: T }>();
+
+  constructor(pool: string, kind: "volume" | "snapshot", codec: Codec<T>) {
+    this.kind = kind;
+    this.#pool = pool;
+    this.#folder = join(pool, `${kind}s`);
+    this.#codec = codec;
+  }
+
+  path(key: Key, file?: string): string {
+    return file === undefined ? join(this.#folder, key) : join(this.#folder, key, file);
+  }
+
+  /** Absent: undefined. Throws RECORD_DAMAGED, POOL_NEWER, or POOL_UNAVAILABLE where the pool itself is missing. */
+  async find(key: Key): Promise<T | undefined> {
+    const path = this.path(key, recordName);
+    let identity: string;
+    try {
+      identity = identityOf(await lstat(path, { bigint: true }));
+    } catch (error) {
+      if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+      this.#cache.delete(key);
+      await this.#explainAbsence(key);
+      return undefined;
+    }
+    const cached = this.#cache.get(key);
+    if (cached?.identity === identity) return cached.entry;
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    const entry = this.#codec.decode(text, path);
+    if (entry.key !== key) throw damaged(path, `it says that it is ${entry.key}`);
+    this.#remember(key, identity, entry);
+    return entry;
+  }
+
+  /** "Absent" is only said while the pool is there, and only where no folder without a record stands in the place. */
+  async #explainAbsence(key: Key): Promise<void> {
+    try {
+      await lstat(join(this.#pool, "holdfast.json"));
+    } catch (error) {
+      throw new Problem("POOL_UNAVAILABLE", `the pool ${this.#pool} is not there or has no marker`, { cause: error });
+    }
+    const there = await lstat(this.path(key)).catch(() => undefined);
+    // A remove by another process between the two looks leaves neither.
+    if (there && !(await lstat(this.path(key, recordName)).catch(() => undefined))) {
+      if (await lstat(this.path(key)).catch(() => undefined)) throw damaged(this.path(key), "the folder has no record");
+    }
+  }
+
+  /** Writes the record into the aside, makes all durable and lets it appear. Throws NAME_TAKEN when another was first. */
+  async appear(aside: Aside, entry: T): Promise<void> {
+    await writeDurably(join(aside.path, recordName), this.#codec.encode(entry));
+    const target = this.path(entry.key);
+    try {
+      await renameNoReplace(aside.path, target);
+    } catch (error) {
+      if (hasCode(error, "EEXIST", "ENOTEMPTY")) {
+        throw new Problem("NAME_TAKEN", `another controller made the ${this.kind} '${entry.name}' at the same time`, {
+          cause: error,
+          advice: "repeat the request to get it",
+        });
+      }
+      // Network file systems know no RENAME_NOREPLACE; the volume's lock, held across nodes, decides there.
+      if (!hasCode(error, "EINVAL", "ENOSYS", "EOPNOTSUPP")) throw error;
+      if (await lstat(target).catch(() => undefined)) {
+        throw new Problem("NAME_TAKEN", `another controller made the ${this.kind} '${entry.name}' at the same time`);
+      }
+      await rename(aside.path, target);
+    }
+    await syncDirectory(this.#folder);
+  }
+
+  /** The record again, with other fields. Durable when it returns. */
+  async replace(entry: T): Promise<void> {
+    await writeDurably(this.path(entry.key, recordName), this.#codec.encode(entry));
+  }
+
+  /** Out of sight, durably; its space comes back when the trash is emptied. Absent is no error: undefined. */
+  async vanish(entry: T): Promise<Aside | undefined> {
+    const path = join(this.#pool, "trash", `${this.kind}-${entry.key}-${randomBytes(6).toString("hex")}-${entry.size}`);
+    try {
+      await rename(this.path(entry.key), path);
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    this.#cache.delete(entry.key);
+    await syncDirectory(this.#folder);
+    return { path, kind: this.kind, key: entry.key, size: entry.size };
+  }
+
+  /** All keys that have a folder, in order. */
+  async keys(): Promise<Key[]> {
+    const names = await readdir(this.#folder);
+    return names.filter((name) => /^[0-9a-f]{32}$/.test(name)).sort();
+  }
+
+  #remember(key: Key, identity: string, entry: T): void {
+    this.#cache.delete(key);
+    this.#cache.set(key, { identity, entry });
+    if (this.#cache.size <= cacheLimit) return;
+    const oldest = this.#cache.keys().next().value;
+    if (oldest !== undefined) this.#cache.delete(oldest);
+  }
+}
+
+/** Records are replaced by rename, so a changed one is another inode. */
+function identityOf(stats: BigIntStats): string {
+  return `${stats.ino}:${stats.ctimeNs}:${stats.size}`;
+}

@@ -1,0 +1,202 @@
+/**
+ * What is on a volume's device: made once, checked before it is mounted, grown while nobody sees it. The latch decides
+ * what may be done; the device is looked at before every mount, and what does not agree is data loss, never mkfs.
+ */
+import { type Filesystem, filesystem, probe } from "../host/filesystems/filesystem.ts";
+import { deviceSize } from "../host/stats.ts";
+import type { Latch, Pool, Progress, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+
+/** Throws FILESYSTEM_UNSUPPORTED. */
+export function filesystemFor(name: string): Filesystem {
+  const found = filesystem(name);
+  if (found) return found;
+  throw new Problem("FILESYSTEM_UNSUPPORTED", `there is no file system '${name}' here: known are ext4, xfs and btrfs`);
+}
+
+/** Makes the device mountable as `asked`, and says as what. Empty `asked`: whatever the volume has or was made for. */
+export async function prepare(
+  pool: Pool,
+  volume: Volume,
+  opened: { readonly device: string; readonly discards: boolean },
+  asked: string,
+  progress: Progress,
+): Promise<Filesystem> {
+  const latch = await pool.latch(volume);
+  switch (latch.state) {
+    case "blank":
+    case "formatting":
+      return format(pool, volume, opened, asked || volume.fsType || "ext4", progress);
+    case "used":
+      return identify(volume, opened.device, asked, progress);
+    case "formatted":
+    case "resizing": {
+      const fs = await confirm(volume, opened.device, latch.fsType, asked);
+      await repair(volume, fs, opened.device, latch, progress);
+      if (latch.state === "resizing") await growInPlace(pool, volume, fs, opened.device, progress);
+      return fs;
+    }
+  }
+}
+
+async function format(
+  pool: Pool,
+  volume: Volume,
+  opened: { readonly device: string; readonly discards: boolean },
+  fsType: string,
+  progress: Progress,
+): Promise<Filesystem> {
+  const fs = filesystemFor(fsType);
+  if (volume.size < fs.minimumBytes) {
+    throw new Problem(
+      "SIZE_OUT_OF_RANGE",
+      `${fsType} needs at least ${fs.minimumBytes} bytes and the volume has ${volume.size}`,
+    );
+  }
+  await pool.setLatch(volume, { state: "formatting", fsType });
+  progress.step(`making the ${fsType} file system`);
+  await fs.format(opened.device, {
+    options: volume.mkfsOptions,
+    keepReservation: !opened.discards,
+    signal: progress.signal,
+    onStart: (pid) => progress.child(pid, `mkfs.${fsType}`),
+  });
+  await pool.setLatch(volume, { state: "formatted", fsType, size: volume.size });
+  return fs;
+}
+
+/** What a formatted volume must show. */
+async function confirm(volume: Volume, device: string, fsType: string, asked: string): Promise<Filesystem> {
+  const found = await probe(device);
+  if (!found) {
+    throw new Problem(
+      "CONTENT_LOST",
+      `the volume '${volume.name}' was formatted with ${fsType} and its device ${device} is blank`,
+    );
+  }
+  if (found.type !== fsType) {
+    throw new Problem(
+      "CONTENT_LOST",
+      `the volume '${volume.name}' was formatted with ${fsType} and its device ${device} holds ${found.type}`,
+    );
+  }
+  if (asked !== "" && asked !== fsType) {
+    throw new Problem(
+      "FILESYSTEM_UNSUPPORTED",
+      `the volume '${volume.name}' holds ${fsType} and ${asked} was asked for`,
+    );
+  }
+  return filesystemFor(fsType);
+}
+
+/** A raw volume that its user made a file system on, or that was restored from one. Never formatted. */
+async function identify(volume: Volume, device: string, asked: string, progress: Progress): Promise<Filesystem> {
+  progress.step("looking at the device");
+  const found = await probe(device);
+  if (!found || (asked !== "" && asked !== found.type)) {
+    const holds = found ? found.type : "no file system";
+    throw new Problem(
+      "FILESYSTEM_UNSUPPORTED",
+      `the volume '${volume.name}' was a raw one and holds ${holds}; it is never formatted`,
+    );
+  }
+  return filesystemFor(found.type);
+}
+
+async function repair(volume: Volume, fs: Filesystem, device: string, latch: Latch, progress: Progress): Promise<void> {
+  const interrupted = latch.state === "resizing";
+  if (!interrupted && !(await fs.needsCheck(device))) return;
+  progress.step(`checking the ${fs.name} file system`);
+  const result = await fs.check(device, {
+    repair: interrupted ? "full" : "preen",
+    signal: progress.signal,
+    onStart: (pid) => progress.child(pid, `fsck.${fs.name}`),
+  });
+  if (result.state === "damaged") {
+    throw new Problem(
+      "FILESYSTEM_DAMAGED",
+      `the ${fs.name} file system of the volume '${volume.name}' is damaged: ${result.text}`,
+    );
+  }
+}
+
+/**
+ * Grows the file system of a volume that was enlarged, before it is opened for use: on a copy that then takes its place, or
+ * behind the latch where the pool can't copy in constant time. xfs and btrfs grow when mounted, in transactions of their own.
+ */
+export async function growBefore(pool: Pool, volume: Volume, progress: Progress): Promise<void> {
+  const latch = await pool.latch(volume);
+  if (latch.state !== "formatted" || latch.size >= volume.size) return;
+  const fs = filesystemFor(latch.fsType);
+  if (fs.growsMounted) return;
+  progress.step(`growing the ${fs.name} file system on a copy`);
+  const grown = await pool.rework(
+    volume,
+    async (device) => {
+      await confirm(volume, device, latch.fsType, "");
+      await fs.growOffline(device, {
+        signal: progress.signal,
+        onStart: (pid) => progress.child(pid, `resize of ${fs.name}`),
+      });
+    },
+    progress,
+  );
+  // In place: announced by the latch, done by `prepare` on the opened device.
+  await pool.setLatch(volume, {
+    ...latch,
+    state: grown ? "formatted" : "resizing",
+    size: grown ? volume.size : latch.size,
+  });
+}
+
+async function growInPlace(
+  pool: Pool,
+  volume: Volume,
+  fs: Filesystem,
+  device: string,
+  progress: Progress,
+): Promise<void> {
+  progress.step(`growing the ${fs.name} file system`);
+  await fs.growOffline(device, {
+    signal: progress.signal,
+    onStart: (pid) => progress.child(pid, `resize of ${fs.name}`),
+  });
+  await pool.setLatch(volume, { state: "formatted", fsType: fs.name, size: volume.size });
+}
+
+/** For file systems that grow when mounted. Called after every mount; does nothing where nothing is to do. */
+export async function growAfter(pool: Pool, volume: Volume, mountPath: string, device: string): Promise<void> {
+  const latch = await pool.latch(volume);
+  if (latch.state !== "formatted" || latch.size >= volume.size) return;
+  await filesystemFor(latch.fsType).growOnline(mountPath, device);
+  await pool.setLatch(volume, { ...latch, size: volume.size });
+}
+
+/** The work on a copy that is still aside: a UUID of its own, its checks, its growth. Gives the copy's latch. */
+export async function finishCopy(
+  device: string,
+  latch: Latch,
+  volume: { readonly name: string; readonly size: number },
+  progress: Progress,
+): Promise<Latch> {
+  if (latch.state !== "formatted" && latch.state !== "resizing")
+    return latch.state === "formatting" ? { state: "blank" } : latch;
+  const found = await probe(device);
+  if (found?.type !== latch.fsType) {
+    throw new Problem(
+      "CONTENT_LOST",
+      `the source of '${volume.name}' was formatted with ${latch.fsType} and holds ${found?.type ?? "nothing"}`,
+    );
+  }
+  const fs = filesystemFor(latch.fsType);
+  const options = { signal: progress.signal, onStart: (pid: number) => progress.child(pid, `${fs.name} tools`) };
+  if (latch.state === "resizing") await fs.check(device, { repair: "full", ...options });
+  progress.step(`giving the copied ${fs.name} file system its own UUID`);
+  await fs.newUuid(device, options);
+  const bytes = await deviceSize(device);
+  if (latch.state === "resizing" || latch.size < bytes) {
+    progress.step(`growing the copied ${fs.name} file system`);
+    await fs.growOffline(device, options);
+  }
+  return { state: "formatted", fsType: latch.fsType, size: volume.size };
+}

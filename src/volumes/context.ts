@@ -1,0 +1,49 @@
+/** What the halves of the rules share. */
+
+import type { Log } from "../observe/log.ts";
+import { NodeRecords } from "../pools/node-records.ts";
+import type { Pool, Snapshot, Volume } from "../pools/pool.ts";
+import { Holder } from "./hold.ts";
+import type { Ledger, Subject } from "./ledger.ts";
+import type { PoolSet } from "./pool-set.ts";
+
+export class Context {
+  readonly pools: PoolSet;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly hold: Holder;
+  readonly #records = new Map<string, NodeRecords>();
+
+  constructor(pools: PoolSet, ledger: Ledger, log: Log) {
+    this.pools = pools;
+    this.ledger = ledger;
+    this.log = log;
+    this.hold = new Holder((pool) => this.records(pool), log);
+  }
+
+  /** This node's records in a pool. */
+  records(pool: Pool): NodeRecords {
+    let records = this.#records.get(pool.uuid);
+    if (!records) {
+      records = new NodeRecords(pool, this.pools.node);
+      this.#records.set(pool.uuid, records);
+    }
+    return records;
+  }
+
+  volumeSubject(pool: Pool, volume: Pick<Volume, "key" | "name">): Subject {
+    return {
+      key: `${pool.uuid}/volume/${volume.key}`,
+      label: `volume '${volume.name}'`,
+      lockPath: pool.lockPath("volume", volume.key),
+    };
+  }
+
+  snapshotSubject(pool: Pool, snapshot: Pick<Snapshot, "key" | "name">): Subject {
+    return {
+      key: `${pool.uuid}/snapshot/${snapshot.key}`,
+      label: `snapshot '${snapshot.name}'`,
+      lockPath: pool.lockPath("snapshot", snapshot.key),
+    };
+  }
+}

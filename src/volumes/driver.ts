@@ -1,0 +1,177 @@
+/** Puts the rules together over the configured pools. */
+import type { Log } from "../observe/log.ts";
+import { Problem } from "../pools/problem.ts";
+import { makeFolder } from "../pools/shelf.ts";
+import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
+import type { Call, ControllerRules, Features, NodeRules, Readiness } from "./api.ts";
+import { AttachRules } from "./attaching.ts";
+import { Context } from "./context.ts";
+import { VolumeRules } from "./controller.ts";
+import { explain } from "./explain.ts";
+import { forceDetach } from "./force-detach.ts";
+import { Ledger } from "./ledger.ts";
+import { PoolSet } from "./pool-set.ts";
+import { PublishRules } from "./publishing.ts";
+import { SnapshotRules } from "./snapshots.ts";
+import { StageRules } from "./staging.ts";
+import { paged } from "./tokens.ts";
+import { UseRules } from "./using.ts";
+
+export interface DriverOptions {
+  readonly driverName: string;
+  readonly nodeId: string;
+  /** At least one; all local or all shared. */
+  readonly pools: readonly PoolConfig[];
+  /** Makes folders without a marker pools first: for scratch use, for an unmounted disk would become a new pool. */
+  readonly initPools: boolean;
+  /** How many volumes the node takes; 0: not limited. */
+  readonly maxVolumes: number;
+  readonly log: Log;
+}
+
+export interface Driver {
+  readonly controller: ControllerRules;
+  readonly node: NodeRules;
+  readonly readiness: Readiness;
+  /** Begins what a crash left to do: thawing, deletions, half-made things. Calls are served meanwhile. Never throws. */
+  start(): void;
+  forceDetach(id: string, call: Call): Promise<readonly string[]>;
+  /** No new operations; running ones get `graceMs` milliseconds. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Throws PoolConfigError for what the configuration has wrong; a pool whose disk is missing is no error here. */
+export async function openDriver(options: DriverOptions): Promise<Driver> {
+  if (options.initPools) for (const pool of options.pools) await makeFolder(pool.path);
+  await checkTogether(options.pools);
+  const slots: PoolSlot[] = [];
+  for (const config of options.pools) {
+    const slot = new PoolSlot(config, await loadBackend(config), options.nodeId);
+    if (options.initPools) await slot.init();
+    slots.push(slot);
+  }
+  const pools = new PoolSet(slots, options.nodeId, options.driverName);
+  for (const slot of slots) {
+    await slot.pool().catch((error: unknown) => {
+      options.log.error({ pool: slot.config.name, error }, "the pool can't be used; its calls fail until it can");
+    });
+  }
+  const context = new Context(pools, new Ledger(), options.log);
+  return {
+    controller: controllerRules(context, slots),
+    node: nodeRules(context, options),
+    readiness: { ready: () => readiness(slots) },
+    start: () => void recover(context, slots),
+    forceDetach: (id, call) => forceDetach(context, id, call, options.log),
+    stop: async (graceMs) => {
+      await context.ledger.stop(graceMs);
+      for (const slot of slots) await slot.current?.stop();
+    },
+  };
+}
+
+function controllerRules(context: Context, slots: readonly PoolSlot[]): ControllerRules {
+  const volumes = new VolumeRules(context);
+  const snapshots = new SnapshotRules(context);
+  const attaching = new AttachRules(context);
+  return {
+    features: featuresOf(slots, context.pools.shared),
+    create: (request, call) => explained(volumes.create(request, call), call),
+    remove: (id, call) => explained(volumes.remove(id, call), call),
+    get: (id, call) => explained(volumes.get(id), call),
+    list: (page, call) => {
+      const read = async () =>
+        paged(
+          await context.pools.all(),
+          page,
+          (pool, after, max) => pool.list(after, max),
+          (pool, volume) => volumes.view(pool, volume),
+        );
+      return explained(read(), call);
+    },
+    validate: (id, asked, call) => explained(volumes.validate(id, asked), call),
+    capacity: (asked, call) => explained(volumes.capacity(asked), call),
+    attach: (asked, call) => explained(attaching.attach(asked, call), call),
+    detach: (asked, call) => explained(attaching.detach(asked, call), call),
+    expand: (asked, call) => explained(volumes.expand(asked, call), call),
+    createSnapshot: (asked, call) => explained(snapshots.create(asked, call), call),
+    removeSnapshot: (id, call) => explained(snapshots.remove(id, call), call),
+    getSnapshot: (id, call) => explained(snapshots.get(id), call),
+    listSnapshots: (asked, call) => explained(snapshots.list(asked), call),
+  };
+}
+
+function nodeRules(context: Context, options: DriverOptions): NodeRules {
+  const staging = new StageRules(context);
+  const publishing = new PublishRules(context);
+  const using = new UseRules(context);
+  return {
+    stage: (request, call) => explained(staging.stage(request, call), call),
+    unstage: (asked, call) => explained(staging.unstage(asked, call), call),
+    publish: (request, call) => explained(publishing.publish(request, call), call),
+    unpublish: (asked, call) => explained(publishing.unpublish(asked, call), call),
+    stats: (asked, call) => explained(using.stats(asked), call),
+    expand: (asked, call) => explained(using.expand(asked, call), call),
+    info: () => {
+      const topology = context.pools.segments();
+      return { nodeId: options.nodeId, maxVolumes: options.maxVolumes, ...(topology ? { topology } : {}) };
+    },
+  };
+}
+
+/** Nothing is declared that the configured pools can't do. Of a pool that is missing, what its backend could do is unknown. */
+function featuresOf(slots: readonly PoolSlot[], shared: boolean): Features {
+  const features = slots.flatMap((slot) => (slot.current ? [slot.current.features] : []));
+  return {
+    snapshots: features.some((each) => each.snapshots),
+    clones: features.some((each) => each.clones),
+    expand: features.some((each) => each.expand),
+    attach: shared,
+    topology: !shared,
+  };
+}
+
+async function readiness(slots: readonly PoolSlot[]): Promise<string | undefined> {
+  const reasons: string[] = [];
+  for (const slot of slots) {
+    try {
+      const reason = await (await slot.pool()).unavailable();
+      if (reason === undefined) return undefined;
+      reasons.push(reason);
+    } catch (error) {
+      reasons.push(Problem.from(error).message);
+    }
+  }
+  return reasons.join("; ");
+}
+
+async function recover(context: Context, slots: readonly PoolSlot[]): Promise<void> {
+  for (const slot of slots) {
+    const pool = slot.current;
+    if (!pool) continue;
+    try {
+      await context.hold.thawRecorded(pool);
+      await pool.recover();
+      await forgetEarlierBoots(context, pool);
+    } catch (error) {
+      context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
+    }
+  }
+}
+
+/** Records of an earlier boot: their mounts went with it, and other nodes of a shared pool wait for their removal. */
+async function forgetEarlierBoots(context: Context, pool: NonNullable<PoolSlot["current"]>): Promise<void> {
+  const records = context.records(pool);
+  for (const key of await records.keys()) {
+    if ((await records.read(key)) === undefined) await records.remove(key);
+  }
+}
+
+/** Whatever is thrown leaves as a problem of the catalogue. */
+async function explained<T>(work: Promise<T>, call: Call): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw explain(error, call.signal);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * Holds a volume still for a cut, whatever happens: a mounted file system is frozen by a helper that thaws at the end of
+ * its pipe or of its time; a raw device is flushed. What is about to be frozen is recorded first, and start-up thaws
+ * what is recorded.
+ */
+import { freeze, thaw } from "../host/freeze.ts";
+import { listMounts } from "../host/mount-table.ts";
+import { syncDevice } from "../host/stats.ts";
+import type { Log } from "../observe/log.ts";
+import type { NodeRecords } from "../pools/node-records.ts";
+import type { Hold, Pool, Progress, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+
+export class Holder {
+  readonly #records: (pool: Pool) => NodeRecords;
+  readonly #log: Log;
+
+  constructor(records: (pool: Pool) => NodeRecords, log: Log) {
+    this.#records = records;
+    this.#log = log;
+  }
+
+  /** The caller has the volume's lock, so nobody opens or closes it meanwhile. */
+  still(pool: Pool, volume: Volume, progress: Progress): Hold {
+    return async (maxMs, cut) => {
+      const place = await pool.opened(volume);
+      if (!place) {
+        const holder = await pool.inUse(volume);
+        if (holder !== undefined) {
+          throw new Problem(
+            "SOURCE_NOT_READY",
+            `the volume '${volume.name}' is open where this process can't hold it still: ${holder}`,
+          );
+        }
+        return cut("idle");
+      }
+      if (place.gives === "directory") return cut("moving");
+      const mount = (await listMounts()).find((each) => each.source === place.device);
+      if (mount) return this.#frozen(pool, volume, mount.target, maxMs, () => cut("frozen"), progress);
+      if (await this.#isMountedUnseen(pool, volume)) {
+        throw new Problem(
+          "SOURCE_NOT_READY",
+          `the volume '${volume.name}' is mounted where this process can't see it, and can't be frozen`,
+          {
+            advice: "let the controller share the node's mount namespace, or unpublish the volume first",
+          },
+        );
+      }
+      progress.step("flushing the device");
+      await syncDevice(place.device);
+      return cut("moving");
+    };
+  }
+
+  /** Thaws what a dead process may have left frozen. Called at start, before any call is served. */
+  async thawRecorded(pool: Pool): Promise<void> {
+    const records = this.#records(pool);
+    for (const { key, mountPath } of await records.freezes()) {
+      try {
+        if (await thaw(mountPath))
+          this.#log.warn({ pool: pool.name, path: mountPath }, "thawed a file system that a crash left frozen");
+      } catch (error) {
+        this.#log.error(
+          { pool: pool.name, path: mountPath, error },
+          "a file system may be frozen and could not be thawed",
+        );
+        continue;
+      }
+      await records.endFreeze(key);
+    }
+  }
+
+  async #frozen<T>(
+    pool: Pool,
+    volume: Volume,
+    mountPath: string,
+    maxMs: number,
+    cut: () => Promise<T>,
+    progress: Progress,
+  ): Promise<T> {
+    const records = this.#records(pool);
+    progress.step("freezing the file system");
+    const frozen = await freeze({ mountPath, maxMs, record: () => records.recordFreeze(volume.key, { mountPath }) });
+    const outcome = await settled(cut);
+    progress.step("thawing the file system");
+    const whole = await frozen.thaw();
+    await records.endFreeze(volume.key);
+    this.#log.debug({ pool: pool.name, volume: volume.name, ms: frozen.frozenMs() }, "the file system stood still");
+    if (whole || "error" in outcome) return unsettled(outcome);
+    // A cut of a file system that moved must never pass for one of a file system that stood still.
+    throw new Problem(
+      "SNAPSHOT_NEEDS_FREEZE",
+      `the file system at ${mountPath} thawed before the cut was made (limit ${maxMs} ms)`,
+    );
+  }
+
+  /** A file system that another mount namespace has: the latch says that it was formatted, the device is there, no mount is. */
+  async #isMountedUnseen(pool: Pool, volume: Volume): Promise<boolean> {
+    const record = await this.#records(pool).read(volume.key);
+    return record?.access !== "block" && (await pool.latch(volume)).state !== "used";
+  }
+}
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+
+async function settled<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { value: await work() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function unsettled<T>(outcome: Outcome<T>): T {
+  if ("error" in outcome) throw outcome.error;
+  return outcome.value;
+}

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { lockFile } from "../host/locks.ts";
+import { Problem } from "../pools/problem.ts";
+import type { Call } from "./api.ts";
+import { Ledger } from "./ledger.ts";
+
+const subject = { key: "p/volume/1", label: "volume 'a'" };
+
+function call(rpc: string, signal: AbortSignal = new AbortController().signal): Call {
+  return { rpc, signal, requestId: "r1", deadline: Date.now() + 5000 };
+}
+
+function gate(): { open: () => void; passed: Promise<void> } {
+  let open = (): void => undefined;
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+}
+
+test("a repeat joins, another request is told who holds the volume, at which step, with which child", async () => {
+  const ledger = new Ledger();
+  const door = gate();
+  let runs = 0;
+  const work = (progress: { step(what: string): void; child(pid: number, program: string): void }) => {
+    runs += 1;
+    progress.step("making the file system");
+    progress.child(42, "mkfs.ext4");
+    return door.passed.then(() => "done");
+  };
+  const first = ledger.run(subject, call("NodeStageVolume"), "same", work);
+  const second = ledger.run(subject, call("NodeStageVolume"), "same", work);
+  await new Promise(setImmediate);
+  await assert.rejects(ledger.run(subject, call("NodeUnstageVolume"), "x", work), (error) => {
+    assert.ok(error instanceof Problem);
+    assert.equal(error.code, "OPERATION_RUNNING");
+    assert.match(
+      error.message,
+      /NodeStageVolume.*making the file system.*mkfs\.ext4 \(process 42\).*gives up at.*s ago/s,
+    );
+    return true;
+  });
+  door.open();
+  assert.deepEqual(await Promise.all([first, second]), ["done", "done"]);
+  assert.equal(runs, 1);
+  assert.equal(await ledger.run(subject, call("NodeUnstageVolume"), "x", async () => "next"), "next");
+});
+
+test("work that can be redone stops with its last caller; a long copy goes on and the repeat finds it", async () => {
+  const ledger = new Ledger();
+  const left = new AbortController();
+  let stopped = false;
+  const stoppable = ledger.run(subject, call("NodeStageVolume", left.signal), "a", (progress) => {
+    return new Promise<void>((_resolve, reject) => {
+      progress.signal.addEventListener("abort", () => {
+        stopped = true;
+        reject(progress.signal.reason);
+      });
+    });
+  });
+  left.abort(new DOMException("gone", "AbortError"));
+  await assert.rejects(stoppable, (error) => error instanceof Problem && error.code === "CALL_CANCELLED");
+  assert.ok(stopped);
+  await new Promise(setImmediate);
+
+  const door = gate();
+  const impatient = new AbortController();
+  const copy = () => door.passed.then(() => "copied");
+  const first = ledger.run(subject, call("CreateVolume", impatient.signal), "b", copy, { goesOn: true });
+  impatient.abort(new DOMException("late", "TimeoutError"));
+  await assert.rejects(first, (error) => error instanceof Problem && error.code === "CALL_TIMED_OUT");
+  const again = ledger.run(subject, call("CreateVolume"), "b", () => Promise.reject(new Error("ran twice")), {
+    goesOn: true,
+  });
+  door.open();
+  assert.equal(await again, "copied");
+});
+
+test("between processes a lock file decides, tells what its holder does, and is gone afterwards", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+  try {
+    const lockPath = join(folder, "volume-1");
+    const other = await lockFile(lockPath);
+    assert.ok(!("heldBy" in other));
+    other.write(
+      `DeleteVolume (request r9), at the step 'deleting', since ${new Date(Date.now() - 2000).toISOString()}`,
+    );
+    const ledger = new Ledger();
+    const blocked = ledger.run({ ...subject, lockPath }, call("NodeStageVolume"), "a", async () => "never");
+    await assert.rejects(blocked, /DeleteVolume.*deleting.*2\.\d s ago/);
+    await other.release();
+    assert.equal(await ledger.run({ ...subject, lockPath }, call("NodeStageVolume"), "a", async () => "now"), "now");
+    assert.deepEqual(await readdir(folder), []);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("stopping refuses new operations and waits for running ones", async () => {
+  const ledger = new Ledger();
+  const door = gate();
+  const running = ledger.run(subject, call("CreateVolume"), "a", () => door.passed);
+  const stopping = ledger.stop(5000);
+  await assert.rejects(
+    ledger.run(subject, call("GetCapacity"), "b", async () => undefined),
+    /STOPPING/,
+  );
+  door.open();
+  await Promise.all([running, stopping]);
+});

@@ -1,0 +1,164 @@
+/**
+ * One operation a volume, and it can say what it is doing: which RPC, which step, since when, which child process, when
+ * its caller gives up. A repeat of the same request joins it; any other gets OPERATION_RUNNING with all of that.
+ * Between processes a flock on the volume's own lock file decides, and its holder writes the same words there.
+ */
+import { createHash } from "node:crypto";
+import { type FileLock, lockFile } from "../host/locks.ts";
+import type { Progress } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import type { Call } from "./api.ts";
+import { cancelled, explain } from "./explain.ts";
+
+export interface Subject {
+  /** Unique in this process. */
+  readonly key: string;
+  /** As messages call it: `volume 'pvc-1'`. */
+  readonly label: string;
+  /** Decides between processes; absent: nothing outside this process can conflict. */
+  readonly lockPath?: string;
+}
+
+export interface RunOptions {
+  /** The work goes on when its callers left: long copies, and whatever must not be undone half-way. */
+  readonly goesOn?: boolean;
+}
+
+interface Running {
+  readonly call: Call;
+  readonly request: string;
+  readonly since: number;
+  readonly controller: AbortController;
+  readonly outcome: Promise<unknown>;
+  step: string;
+  child: string;
+  callers: number;
+}
+
+export class Ledger {
+  readonly #running = new Map<string, Running>();
+  #stopping = false;
+
+  /**
+   * Runs `work` as the subject's only operation. `request` tells requests apart: the same text joins the one that runs.
+   * Throws OPERATION_RUNNING, and CALL_CANCELLED or CALL_TIMED_OUT when this caller leaves first.
+   */
+  async run<T>(
+    subject: Subject,
+    call: Call,
+    request: string,
+    work: (progress: Progress) => Promise<T>,
+    options: RunOptions = {},
+  ): Promise<T> {
+    if (this.#stopping) throw new Problem("STOPPING", "the driver is stopping and takes no new operations");
+    const digest = createHash("sha256").update(`${call.rpc}\0${request}`).digest("hex");
+    const there = this.#running.get(subject.key);
+    if (there) {
+      if (there.request !== digest) throw busy(subject, describe(there));
+      return this.#wait(there, call, options) as Promise<T>;
+    }
+    const running = this.#start(subject, call, digest, work);
+    return this.#wait(running, call, options) as Promise<T>;
+  }
+
+  /** What runs now, for logs and for whoever asks. */
+  list(): { readonly subject: string; readonly text: string }[] {
+    return [...this.#running].map(([subject, running]) => ({ subject, text: describe(running) }));
+  }
+
+  /** No new operations; running ones are asked to end when `graceMs` milliseconds have passed. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const all = Promise.allSettled([...this.#running.values()].map((each) => each.outcome));
+    const timer = setTimeout(() => {
+      for (const each of this.#running.values()) each.controller.abort(new Error("the driver is stopping"));
+    }, graceMs);
+    await all;
+    clearTimeout(timer);
+  }
+
+  #start<T>(subject: Subject, call: Call, request: string, work: (progress: Progress) => Promise<T>): Running {
+    const controller = new AbortController();
+    const held: { lock?: FileLock } = {};
+    let wrote = "";
+    const tell = (): void => {
+      const text = describe(running);
+      if (text !== wrote) held.lock?.write(text);
+      wrote = text;
+    };
+    const progress: Progress = {
+      signal: controller.signal,
+      step: (what) => {
+        running.step = what;
+        running.child = "";
+        tell();
+      },
+      child: (pid, program) => {
+        running.child = `${program} (process ${pid})`;
+        tell();
+      },
+    };
+    // Begun in a later turn, so that `running` is in place before the work says anything.
+    const outcome = Promise.resolve().then(async () => {
+      try {
+        if (subject.lockPath !== undefined) {
+          const lock = await lockFile(subject.lockPath);
+          if ("heldBy" in lock) throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
+          held.lock = lock;
+          tell();
+        }
+        return await work(progress);
+      } catch (error) {
+        throw explain(error, controller.signal);
+      } finally {
+        this.#running.delete(subject.key);
+        await held.lock?.release();
+      }
+    });
+    const running: Running = {
+      call,
+      request,
+      since: Date.now(),
+      controller,
+      outcome,
+      step: "starting",
+      child: "",
+      callers: 0,
+    };
+    outcome.catch(() => undefined);
+    this.#running.set(subject.key, running);
+    return running;
+  }
+
+  async #wait(running: Running, call: Call, options: RunOptions): Promise<unknown> {
+    running.callers += 1;
+    let leave: (() => void) | undefined;
+    const left = new Promise<never>((_resolve, reject) => {
+      leave = () => reject(cancelled(call.signal, running.step));
+      if (call.signal.aborted) leave();
+      else call.signal.addEventListener("abort", leave, { once: true });
+    });
+    try {
+      return await Promise.race([running.outcome, left]);
+    } finally {
+      if (leave) call.signal.removeEventListener("abort", leave);
+      running.callers -= 1;
+      if (running.callers === 0 && !options.goesOn) running.controller.abort(call.signal.reason);
+    }
+  }
+}
+
+/** The text of a holder in another process is as old as its last step, so its age is counted here. */
+function busy(subject: Subject, holder: string): Problem {
+  const since = Date.parse(/ since (\S+?Z)/.exec(holder)?.[1] ?? "");
+  const age = Number.isNaN(since) ? "" : ` (${((Date.now() - since) / 1000).toFixed(1)} s ago)`;
+  return new Problem("OPERATION_RUNNING", `the ${subject.label} is held by ${holder}${age}`);
+}
+
+function describe(running: Running): string {
+  const child = running.child === "" ? "" : `, child ${running.child}`;
+  const { deadline } = running.call;
+  const until = deadline === undefined ? "" : `, its caller gives up at ${new Date(deadline).toISOString()}`;
+  const { rpc, requestId } = running.call;
+  return `${rpc} (request ${requestId}), at the step '${running.step}'${child}${until}, since ${new Date(running.since).toISOString()}`;
+}

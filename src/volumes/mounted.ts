@@ -1,0 +1,61 @@
+/** Whether what is at a path is this volume: asked of the kernel, by device and inode numbers, never by a path it prints. */
+import { stat } from "node:fs/promises";
+import { type Mount, mountAt } from "../host/mount-at.ts";
+import { listMounts } from "../host/mount-table.ts";
+import type { StageRecord } from "../pools/node-records.ts";
+import type { Place, Pool, Volume } from "../pools/pool.ts";
+import { hasCode } from "../pools/record.ts";
+
+export interface Found {
+  /** `ours`: this volume. `other`: something else is mounted there. */
+  readonly what: "nothing" | "ours" | "other";
+  readonly mount?: Mount;
+}
+
+/** What is mounted at `path`, seen as this volume's staging or target path. A missing path is nothing. */
+export async function look(pool: Pool, volume: Volume, record: StageRecord | undefined, path: string): Promise<Found> {
+  let mount: Mount | undefined;
+  try {
+    mount = await mountAt(path);
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return { what: "nothing" };
+    throw error;
+  }
+  if (!mount) return { what: "nothing" };
+  const place = await pool.opened(volume);
+  const ours = place !== undefined && (await is(place, mount, path, record));
+  return { what: ours ? "ours" : "other", mount };
+}
+
+async function is(place: Place, mount: Mount, path: string, record: StageRecord | undefined): Promise<boolean> {
+  if (place.gives === "directory") {
+    const [there, here] = await Promise.all([
+      stat(path, { bigint: true }),
+      stat(place.path, { bigint: true }).catch(() => undefined),
+    ]);
+    return here !== undefined && there.dev === here.dev && there.ino === here.ino;
+  }
+  const device = await stat(place.device);
+  if (mount.device) return mount.device.major === major(device.rdev) && mount.device.minor === minor(device.rdev);
+  if (mount.major === major(device.rdev) && mount.minor === minor(device.rdev)) return true;
+  // btrfs gives its mounts numbers of their own; the one that was noted when it was mounted is good while the device is.
+  if (record && record.fileSystem !== "" && record.fileSystem === fileSystemOf(mount)) return true;
+  const lines = await listMounts();
+  return lines.some(
+    (line) =>
+      line.target === path && line.source === place.device && line.major === mount.major && line.minor === mount.minor,
+  );
+}
+
+/** As a stage record keeps it. */
+export function fileSystemOf(mount: Mount): string {
+  return `${mount.major}:${mount.minor}`;
+}
+
+/** makedev(3) taken apart. */
+function major(device: number): number {
+  return Math.floor(device / 256) % 4096;
+}
+function minor(device: number): number {
+  return (device % 256) + Math.floor(device / 1048576) * 256;
+}

@@ -1,0 +1,122 @@
+/** The configured pools, and which of them an ID, a name or a request belongs to. */
+import { formatId, type Identity, parseId } from "../pools/ids.ts";
+import type { Pool, Snapshot, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import type { PoolSlot } from "../pools/slots.ts";
+import type { Segments } from "./api.ts";
+
+export class PoolSet {
+  readonly node: string;
+  readonly topologyKey: string;
+  readonly shared: boolean;
+  readonly #slots: readonly PoolSlot[];
+
+  constructor(slots: readonly PoolSlot[], node: string, driverName: string) {
+    this.#slots = slots;
+    this.node = node;
+    this.topologyKey = `${driverName}/node`;
+    this.shared = slots.some((slot) => slot.config.shared);
+  }
+
+  get names(): string[] {
+    return this.#slots.map((slot) => slot.config.name);
+  }
+
+  /** Every pool; throws POOL_UNAVAILABLE where one is missing: what is in it can't be known. */
+  all(): Promise<Pool[]> {
+    return Promise.all(this.#slots.map((slot) => slot.pool()));
+  }
+
+  /** Those that can be used now. */
+  async usable(): Promise<Pool[]> {
+    const pools = await Promise.all(this.#slots.map((slot) => slot.pool().catch(() => undefined)));
+    return pools.filter((pool) => pool !== undefined);
+  }
+
+  /** The pool that a request names, or the only one. Throws PARAMETER_UNKNOWN. */
+  named(name: string | undefined): Promise<Pool> {
+    if (name === undefined) {
+      const [only, ...others] = this.#slots;
+      if (only && others.length === 0) return only.pool();
+      throw new Problem("PARAMETER_UNKNOWN", `the parameter 'pool' is needed, one of ${this.names.join(", ")}`);
+    }
+    const slot = this.#slots.find((each) => each.config.name === name);
+    if (!slot) throw new Problem("PARAMETER_UNKNOWN", `there is no pool '${name}': known are ${this.names.join(", ")}`);
+    return slot.pool();
+  }
+
+  /**
+   * The pool of an ID. Undefined: no driver of ours ever gave this ID, so what it names is absent. Throws FOREIGN_ID
+   * for an ID of another pool or node, which must never pass for "already deleted".
+   */
+  async locate(id: string): Promise<{ readonly pool: Pool; readonly identity: Identity } | undefined> {
+    const identity = parseId(id);
+    if (!identity) return undefined;
+    const missing: unknown[] = [];
+    for (const slot of this.#slots) {
+      try {
+        const pool = await slot.pool();
+        if (pool.uuid !== identity.pool) continue;
+        const foreign = pool.shared
+          ? identity.node !== undefined
+          : identity.node === undefined || !this.#carries(slot, identity.node);
+        if (foreign)
+          throw new Problem(
+            "FOREIGN_ID",
+            `the ID ${id} is of the pool '${pool.name}' but not of this node (${this.node})`,
+          );
+        return { pool, identity };
+      } catch (error) {
+        if (error instanceof Problem && error.code === "FOREIGN_ID") throw error;
+        missing.push(error);
+      }
+    }
+    if (missing.length > 0) throw missing[0];
+    throw new Problem("FOREIGN_ID", `the ID ${id} is of a pool that this process does not serve`);
+  }
+
+  async volume(id: string): Promise<{ readonly pool: Pool; readonly volume: Volume } | undefined> {
+    const place = await this.locate(id);
+    if (!place) return undefined;
+    const volume = await place.pool.find(place.identity.key);
+    return volume?.nonce === place.identity.nonce ? { pool: place.pool, volume } : undefined;
+  }
+
+  /** Throws VOLUME_NOT_FOUND. */
+  async theVolume(id: string): Promise<{ readonly pool: Pool; readonly volume: Volume }> {
+    const found = await this.volume(id);
+    if (found) return found;
+    throw new Problem("VOLUME_NOT_FOUND", `there is no volume ${shown(id)}`);
+  }
+
+  async snapshot(id: string): Promise<{ readonly pool: Pool; readonly snapshot: Snapshot } | undefined> {
+    const place = await this.locate(id);
+    if (!place) return undefined;
+    const snapshot = await place.pool.findSnapshot(place.identity.key);
+    return snapshot?.nonce === place.identity.nonce ? { pool: place.pool, snapshot } : undefined;
+  }
+
+  idOf(pool: Pool, entry: { readonly key: string; readonly nonce: string }): string {
+    return formatId({
+      pool: pool.uuid,
+      key: entry.key,
+      nonce: entry.nonce,
+      ...(pool.shared ? {} : { node: this.node }),
+    });
+  }
+
+  /** Absent for shared pools, which every node reaches. */
+  segments(): Segments | undefined {
+    return this.shared ? undefined : { [this.topologyKey]: this.node };
+  }
+
+  #carries(slot: PoolSlot, node: string): boolean {
+    return node === this.node || slot.nodes.includes(node);
+  }
+}
+
+/** IDs come from outside: cut, and only what is printable, before they go into a message. */
+export function shown(text: string): string {
+  const clean = text.replaceAll(/[^\x20-\x7e]/g, "?");
+  return `'${clean.length > 128 ? `${clean.slice(0, 128)}...` : clean}'`;
+}

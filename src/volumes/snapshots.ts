@@ -1,0 +1,170 @@
+/** The controller's half of the rules: snapshots. */
+import { keyOf, newNonce } from "../pools/ids.ts";
+import type { Pool, Snapshot } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import type { Call, Page, Paged, SnapshotView } from "./api.ts";
+import type { Context } from "./context.ts";
+import { shown } from "./pool-set.ts";
+import { paged } from "./tokens.ts";
+
+/** What the snapshotter adds about its object; nothing else means anything here. */
+const metadata = /^csi\.storage\.k8s\.io\//;
+
+export class SnapshotRules {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async create(
+    asked: {
+      readonly name: string;
+      readonly sourceVolumeId: string;
+      readonly parameters: Readonly<Record<string, string>>;
+    },
+    call: Call,
+  ): Promise<SnapshotView> {
+    const unknown = Object.keys(asked.parameters).find((key) => !metadata.test(key));
+    if (unknown !== undefined)
+      throw new Problem("PARAMETER_UNKNOWN", `there is no snapshot class parameter ${shown(unknown)}`);
+    const { ledger } = this.#context;
+    return ledger.run(
+      { key: `snapshot-name/${asked.name}`, label: `snapshot name ${shown(asked.name)}` },
+      call,
+      JSON.stringify(asked),
+      async () => {
+        const there = await this.#find(asked.name);
+        if (there) return this.#same(there, asked.sourceVolumeId);
+        const { pool, volume } = await this.#context.pools.theVolume(asked.sourceVolumeId);
+        if (!pool.features.snapshots) throw new Problem("FEATURE_ABSENT", `the pool '${pool.name}' has no snapshots`);
+        const snapshot = {
+          key: keyOf("snapshot", pool.uuid, asked.name),
+          nonce: newNonce(),
+          name: asked.name,
+          parameters: {},
+        };
+        const made = await ledger.run(
+          this.#context.snapshotSubject(pool, snapshot),
+          call,
+          asked.sourceVolumeId,
+          () =>
+            ledger.run(
+              this.#context.volumeSubject(pool, volume),
+              call,
+              asked.name,
+              async (progress) => {
+                const source = await pool.find(volume.key);
+                if (source?.nonce !== volume.nonce)
+                  throw new Problem("VOLUME_NOT_FOUND", "the source was deleted meanwhile");
+                progress.step("making the snapshot");
+                const hold = this.#context.hold.still(pool, source, progress);
+                const work = { ...progress, hold };
+                return pool.snapshot(snapshot, source, asked.sourceVolumeId, work);
+              },
+              { goesOn: true },
+            ),
+          { goesOn: true },
+        );
+        return this.#view(pool, made);
+      },
+      { goesOn: true },
+    );
+  }
+
+  /** Copies share blocks or have their own; none depends on the snapshot, so it can always go. */
+  async remove(id: string, call: Call): Promise<void> {
+    const found = await this.#context.pools.snapshot(id);
+    if (!found) return;
+    const { pool, snapshot } = found;
+    await this.#context.ledger.run(
+      this.#context.snapshotSubject(pool, snapshot),
+      call,
+      id,
+      async (progress) => {
+        progress.step("deleting");
+        const current = await pool.findSnapshot(snapshot.key);
+        if (current?.nonce === snapshot.nonce) await pool.removeSnapshot(current);
+      },
+      { goesOn: true },
+    );
+  }
+
+  async get(id: string): Promise<SnapshotView> {
+    const found = await this.#context.pools.snapshot(id);
+    if (!found) throw new Problem("SNAPSHOT_NOT_FOUND", `there is no snapshot ${shown(id)}`);
+    return this.#view(found.pool, found.snapshot);
+  }
+
+  async list(
+    asked: Page & { readonly snapshotId?: string; readonly sourceVolumeId?: string },
+  ): Promise<Paged<SnapshotView>> {
+    if (asked.snapshotId) {
+      const found = await unlessForeign(() => this.#context.pools.snapshot(asked.snapshotId ?? ""));
+      const views = found ? [this.#view(found.pool, found.snapshot)] : [];
+      const wanted = views.filter((view) => !asked.sourceVolumeId || view.sourceVolumeId === asked.sourceVolumeId);
+      return { entries: wanted, next: "" };
+    }
+    const { sourceVolumeId } = asked;
+    const read = sourceVolumeId ? ofSource(sourceVolumeId) : everySnapshot;
+    return paged(await this.#context.pools.all(), asked, read, (pool, snapshot) => this.#view(pool, snapshot));
+  }
+
+  async #find(name: string): Promise<{ pool: Pool; snapshot: Snapshot } | undefined> {
+    for (const pool of await this.#context.pools.usable()) {
+      const snapshot = await pool.findSnapshot(keyOf("snapshot", pool.uuid, name));
+      if (snapshot) return { pool, snapshot };
+    }
+    return undefined;
+  }
+
+  #same(there: { pool: Pool; snapshot: Snapshot }, sourceVolumeId: string): SnapshotView {
+    const view = this.#view(there.pool, there.snapshot);
+    if (view.sourceVolumeId === sourceVolumeId) return view;
+    throw new Problem(
+      "NAME_TAKEN",
+      `there is a snapshot ${shown(there.snapshot.name)} of another volume, ${shown(view.sourceVolumeId)}`,
+    );
+  }
+
+  #view(pool: Pool, snapshot: Snapshot): SnapshotView {
+    return {
+      id: this.#context.pools.idOf(pool, snapshot),
+      sourceVolumeId: snapshot.origin.id,
+      size: snapshot.size,
+      created: snapshot.created,
+      ready: true,
+    };
+  }
+}
+
+type Reader = (pool: Pool, after: string | undefined, max: number) => ReturnType<Pool["listSnapshots"]>;
+
+const everySnapshot: Reader = (pool, after, max) => pool.listSnapshots(after, max);
+
+/** Pages of one source's snapshots: read through in steps, until the page is full or the pool ends. */
+function ofSource(sourceVolumeId: string): Reader {
+  return async (pool, after, max) => {
+    const entries: Snapshot[] = [];
+    for (let from = after; ; ) {
+      const page = await pool.listSnapshots(from, 500);
+      for (const snapshot of page.entries) {
+        if (snapshot.origin.id !== sourceVolumeId) continue;
+        if (entries.length === max) return { entries, next: entries.at(-1)?.key ?? snapshot.key };
+        entries.push(snapshot);
+      }
+      if (page.next === undefined) return { entries };
+      from = page.next;
+    }
+  };
+}
+
+/** A filter names what to show, not what to act on: an ID from elsewhere shows nothing. */
+async function unlessForeign<T>(find: () => Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await find();
+  } catch (error) {
+    if (error instanceof Problem && error.code === "FOREIGN_ID") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,272 @@
+/** A volume on this node, once: opened, made mountable, mounted at its staging path. */
+
+import { constants } from "node:fs";
+import { closeFile } from "../host/files.ts";
+import { mountAt } from "../host/mount-at.ts";
+import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
+import { openWithoutSymlinks } from "../host/paths.ts";
+import type { StageRecord } from "../pools/node-records.ts";
+import type { Opened, Pool, Progress, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import { hasCode } from "../pools/record.ts";
+import type { Call, Capability, StageRequest } from "./api.ts";
+import { isReadOnly, unsupported } from "./capabilities.ts";
+import { growAfter, growBefore, prepare } from "./content.ts";
+import type { Context } from "./context.ts";
+import { mismatch } from "./controller.ts";
+import { fileSystemOf, look } from "./mounted.ts";
+
+export class StageRules {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async stage(request: StageRequest, call: Call): Promise<void> {
+    const { pool, volume } = await this.#context.pools.theVolume(request.id);
+    const reason = unsupported(pool, request.capability) ?? mismatch(volume, request.capability);
+    // The node's calls have no INVALID_ARGUMENT for this: the specification says FAILED_PRECONDITION.
+    if (reason !== undefined)
+      throw new Problem("FILESYSTEM_UNSUPPORTED", reason, { advice: "stage it as what it was made for" });
+    await this.#context.ledger.run(
+      this.#context.volumeSubject(pool, volume),
+      call,
+      JSON.stringify(request),
+      async (progress) => {
+        const current = await pool.find(volume.key);
+        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        await this.#refuseUnattached(pool, current);
+        await this.#stage(pool, current, request, progress);
+      },
+    );
+  }
+
+  async unstage(asked: { readonly id: string; readonly stagingPath: string }, call: Call): Promise<void> {
+    const found = await this.#context.pools.volume(asked.id);
+    if (!found) return;
+    const { pool, volume } = found;
+    await this.#context.ledger.run(this.#context.volumeSubject(pool, volume), call, JSON.stringify(asked), (progress) =>
+      this.#unstage(pool, volume, asked.stagingPath, progress),
+    );
+  }
+
+  async #stage(pool: Pool, volume: Volume, request: StageRequest, progress: Progress): Promise<void> {
+    const { stagingPath, capability } = request;
+    const records = this.#context.records(pool);
+    const before = await records.read(volume.key);
+    if (before && before.nonce === volume.nonce && (await this.#isStaged(pool, volume, before, request))) return;
+    const mounted = capability.access === "mount" ? await look(pool, volume, before, stagingPath) : undefined;
+    if (mounted?.what !== "ours") await refuseBadDirectory(stagingPath, capability);
+    const record: StageRecord = {
+      key: volume.key,
+      nonce: volume.nonce,
+      stagingPath,
+      access: capability.access,
+      mode: capability.mode,
+      fsType: capability.access === "mount" ? capability.fsType : "",
+      mountFlags: capability.access === "mount" ? capability.mountFlags : [],
+      state: "opening",
+      fileSystem: "",
+      targets: before?.nonce === volume.nonce ? before.targets : [],
+    };
+    // The note was lost, the mount was not: it is taken as it is.
+    if (mounted?.what === "ours" && mounted.mount) {
+      await records.write({ ...record, state: "staged", fileSystem: fileSystemOf(mounted.mount) });
+      return;
+    }
+    await records.write(record);
+    try {
+      const fileSystem = await this.#open(pool, volume, record, progress);
+      await records.write({ ...record, state: "staged", fileSystem });
+    } catch (error) {
+      await this.#undo(pool, volume, record, progress);
+      throw error;
+    }
+  }
+
+  /** Opens and mounts. Gives the file system's number, or nothing for a raw device. */
+  async #open(pool: Pool, volume: Volume, record: StageRecord, progress: Progress): Promise<string> {
+    const readonly = isReadOnly(record.mode);
+    const block = record.access === "block";
+    if (!block && pool.features.gives === "device" && !readonly) await growBefore(pool, volume, progress);
+    progress.step("opening the volume");
+    const opened = await pool.open(volume, { readonly: block && readonly, keep: block }, progress);
+    try {
+      if (block) {
+        const latch = await pool.latch(volume);
+        // From here on its user may write what nobody but the user can tell from a blank device.
+        if (latch.state === "blank") await pool.setLatch(volume, { state: "used" });
+        return "";
+      }
+      await this.#mount(pool, volume, opened, record, readonly, progress);
+      const mount = await mountAt(record.stagingPath);
+      return mount ? fileSystemOf(mount) : "";
+    } finally {
+      opened.release();
+    }
+  }
+
+  async #mount(
+    pool: Pool,
+    volume: Volume,
+    opened: Opened,
+    record: StageRecord,
+    readonly: boolean,
+    progress: Progress,
+  ): Promise<void> {
+    const target = record.stagingPath;
+    if (opened.gives === "directory") {
+      progress.step("mounting");
+      await refusedFlags(() => bind({ source: opened.path, target, readonly, flags: record.mountFlags }));
+      return;
+    }
+    const fs = await prepare(pool, volume, opened, record.fsType, progress);
+    progress.step(`mounting the ${fs.name} file system`);
+    const flags = [...(opened.discards ? fs.mountFlags : []), ...record.mountFlags];
+    await refusedFlags(() =>
+      mountFilesystem({ device: opened.device, target, fsType: fs.name, flags, readonly, signal: progress.signal }),
+    );
+    if (!readonly) await growAfter(pool, volume, target, opened.device);
+  }
+
+  /** Staged as asked: true. Not staged: false. Staged otherwise: STAGED_DIFFERENTLY. */
+  async #isStaged(pool: Pool, volume: Volume, before: StageRecord, request: StageRequest): Promise<boolean> {
+    const { capability, stagingPath } = request;
+    if (before.access === "block") {
+      if ((await pool.opened(volume)) === undefined) return false;
+    } else if ((await look(pool, volume, before, before.stagingPath)).what !== "ours") {
+      return false;
+    }
+    const same = before.stagingPath === stagingPath && sameCapability(before, capability);
+    if (!same) {
+      throw new Problem(
+        "STAGED_DIFFERENTLY",
+        `the volume '${volume.name}' is staged at ${before.stagingPath} as ${before.access}, ${before.mode}`,
+      );
+    }
+    // Killed between the mount and its note: the mount is whole, so the note is all that is missing.
+    if (before.state !== "staged") {
+      const mount = before.access === "block" ? undefined : await mountAt(stagingPath);
+      await this.#context
+        .records(pool)
+        .write({ ...before, state: "staged", fileSystem: mount ? fileSystemOf(mount) : "" });
+    }
+    return true;
+  }
+
+  async #unstage(pool: Pool, volume: Volume, stagingPath: string, progress: Progress): Promise<void> {
+    const records = this.#context.records(pool);
+    const record = await records.read(volume.key);
+    if (record && record.stagingPath !== stagingPath) {
+      // Not staged there. Where it is staged it stays.
+      if ((await look(pool, volume, record, record.stagingPath)).what === "ours" || record.access === "block") return;
+    }
+    for (const target of record?.targets ?? []) {
+      if ((await look(pool, volume, record, target.path)).what === "ours") {
+        throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${target.path}`);
+      }
+    }
+    await this.#close(pool, volume, record, stagingPath, progress);
+    await records.remove(volume.key);
+  }
+
+  async #close(
+    pool: Pool,
+    volume: Volume,
+    record: StageRecord | undefined,
+    stagingPath: string,
+    progress: Progress,
+  ): Promise<void> {
+    progress.step("unmounting");
+    // A crash can have left two mounts on one another.
+    while ((await look(pool, volume, record, stagingPath)).what === "ours") {
+      try {
+        if (!(await unmount(stagingPath, { signal: progress.signal }))) break;
+      } catch (error) {
+        if (!hasCode(error, "EBUSY")) throw error;
+        throw new Problem("VOLUME_IN_USE", `the staging path ${stagingPath} of the volume '${volume.name}' is in use`, {
+          cause: error,
+        });
+      }
+    }
+    progress.step("closing the device");
+    await pool.close(volume, progress);
+  }
+
+  /** After a failed stage nothing stays open; what can't be closed now keeps its record, so that unstage finds it. */
+  async #undo(pool: Pool, volume: Volume, record: StageRecord, progress: Progress): Promise<void> {
+    const calm = { ...progress, signal: AbortSignal.timeout(10_000) };
+    try {
+      await this.#close(pool, volume, record, record.stagingPath, calm);
+      await this.#context.records(pool).remove(volume.key);
+    } catch (error) {
+      this.#context.log.warn({ volume: volume.name, error }, "a failed stage could not be undone at once");
+    }
+  }
+
+  async #refuseUnattached(pool: Pool, volume: Volume): Promise<void> {
+    const holders = await pool.attachments?.holders(volume);
+    const { node } = this.#context.pools;
+    if (!holders || holders.some((holder) => holder.node === node)) return;
+    const elsewhere =
+      holders.length > 0
+        ? `attached to ${holders.map((holder) => holder.node).join(", ")}`
+        : "not attached to any node";
+    throw new Problem("NOT_ATTACHED", `the volume '${volume.name}' is ${elsewhere}, and this is ${node}`);
+  }
+}
+
+export function sameCapability(
+  record: Pick<StageRecord, "access" | "mode" | "fsType" | "mountFlags">,
+  capability: Capability,
+): boolean {
+  if (record.access !== capability.access || record.mode !== capability.mode) return false;
+  if (capability.access === "block") return true;
+  return record.fsType === capability.fsType && record.mountFlags.join() === capability.mountFlags.join();
+}
+
+/** The orchestrator made the staging directory. A symlink, a file or somebody's mount there is refused, never followed. */
+async function refuseBadDirectory(path: string, capability: Capability): Promise<void> {
+  try {
+    await closeFile(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
+  } catch (error) {
+    // A raw volume needs no place of its own at its staging path.
+    if (capability.access === "block" && hasCode(error, "ENOENT")) return;
+    throw badPath("staging_target_path", path, error);
+  }
+  if (capability.access === "block") return;
+  const mount = await mountAt(path);
+  if (mount)
+    throw new Problem("STAGED_DIFFERENTLY", `something else (${mount.fsType}) is mounted at the staging path ${path}`);
+}
+
+export function badPath(field: string, path: string, error: unknown): Problem {
+  const why = hasCode(error, "ENOENT")
+    ? "it, or a folder above it, is not there"
+    : hasCode(error, "ELOOP")
+      ? "a step of it is a symbolic link"
+      : hasCode(error, "ENOTDIR")
+        ? "a step of it is not a directory"
+        : error instanceof Error
+          ? error.message
+          : String(error);
+  return new Problem("FIELD_INVALID", `${field} ${path} can't be used: ${why}`, { cause: error });
+}
+
+/** What the kernel says of flags and of a damaged file system, as problems. */
+export async function refusedFlags(mount: () => Promise<void>): Promise<void> {
+  try {
+    await mount();
+  } catch (error) {
+    if (hasCode(error, "EINVAL"))
+      throw new Problem("MOUNT_REFUSED", error instanceof Error ? error.message : String(error), { cause: error });
+    if (hasCode(error, "EUCLEAN"))
+      throw new Problem("FILESYSTEM_DAMAGED", error instanceof Error ? error.message : String(error), { cause: error });
+    if (hasCode(error, "ENODEV"))
+      throw new Problem("FILESYSTEM_UNSUPPORTED", error instanceof Error ? error.message : String(error), {
+        cause: error,
+      });
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+/** A volume that is in use on this node: its figures, and its growth. */
+import { deviceSize, type FilesystemUsage, filesystemUsage } from "../host/stats.ts";
+import type { StageRecord } from "../pools/node-records.ts";
+import type { Pool, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import { hasCode } from "../pools/record.ts";
+import type { Call, Capability, CapacityRange, Usage } from "./api.ts";
+import { growAfter } from "./content.ts";
+import type { Context } from "./context.ts";
+import { look } from "./mounted.ts";
+import { fits } from "./sizes.ts";
+
+/** Milliseconds: a file system that does not answer in this time does not answer. */
+const statPatience = 10_000;
+
+export class UseRules {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async stats(asked: { readonly id: string; readonly path: string }): Promise<readonly Usage[]> {
+    const { pool, volume } = await this.#context.pools.theVolume(asked.id);
+    const record = await this.#at(pool, volume, asked.path);
+    if (record.access === "block") {
+      const place = await pool.opened(volume);
+      if (place?.gives !== "device") throw notThere(volume, asked.path);
+      const total = await deviceSize(place.device);
+      return [{ unit: "BYTES", total, available: 0, used: total }];
+    }
+    const { bytes, inodes } = await this.#usage(volume, asked.path);
+    return [
+      { unit: "BYTES", ...bytes },
+      { unit: "INODES", ...inodes },
+    ];
+  }
+
+  async expand(
+    asked: {
+      readonly id: string;
+      readonly path: string;
+      readonly capacity: CapacityRange;
+      readonly capability?: Capability;
+    },
+    call: Call,
+  ): Promise<number> {
+    const { pool, volume } = await this.#context.pools.theVolume(asked.id);
+    return this.#context.ledger.run(
+      this.#context.volumeSubject(pool, volume),
+      call,
+      JSON.stringify(asked),
+      async (progress) => {
+        const current = await pool.find(volume.key);
+        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        const record = await this.#at(pool, current, asked.path);
+        if (!fits(current.size, asked.capacity)) {
+          throw new Problem("SIZE_OUT_OF_RANGE", `the volume has ${current.size} bytes; the controller grows it first`);
+        }
+        if (pool.features.gives === "directory") return current.size;
+        progress.step("growing the device");
+        await pool.resizeOpened(current);
+        if (record.access === "mount") {
+          progress.step("growing the mounted file system");
+          await this.#growMounted(pool, current, record);
+        }
+        return current.size;
+      },
+    );
+  }
+
+  async #usage(volume: Volume, path: string): Promise<FilesystemUsage> {
+    try {
+      return await filesystemUsage(path, { timeoutMs: statPatience });
+    } catch (error) {
+      if (!(error instanceof Error && error.name === "TimeoutError")) throw error;
+      throw new Problem(
+        "CALL_TIMED_OUT",
+        `the file system of the volume '${volume.name}' did not answer within ${statPatience} ms`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #growMounted(pool: Pool, volume: Volume, record: StageRecord): Promise<void> {
+    const place = await pool.opened(volume);
+    if (place?.gives !== "device") throw notThere(volume, record.stagingPath);
+    try {
+      await growAfter(pool, volume, record.stagingPath, place.device);
+    } catch (error) {
+      if (!hasCode(error, "EPERM")) throw error;
+      throw new Problem(
+        "EXPAND_UNSUPPORTED",
+        `the kernel grows a mounted ext4 only for a process with CAP_SYS_RESOURCE, which this one lacks`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** The stage record of a volume that is at this path, staged or published. Throws PATH_NOT_FOUND. */
+  async #at(pool: Pool, volume: Volume, path: string): Promise<StageRecord> {
+    const record = await this.#context.records(pool).read(volume.key);
+    if (record?.nonce !== volume.nonce) throw notThere(volume, path);
+    const known = record.stagingPath === path || record.targets.some((target) => target.path === path);
+    const raw = record.access === "block" && record.stagingPath === path;
+    if (!known || (!raw && (await look(pool, volume, record, path)).what !== "ours")) throw notThere(volume, path);
+    return record;
+  }
+}
+
+function notThere(volume: Volume, path: string): Problem {
+  return new Problem("PATH_NOT_FOUND", `the volume '${volume.name}' is not at ${path}`);
+}
