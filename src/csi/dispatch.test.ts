@@ -153,7 +153,13 @@ test("the deadline reaches the rules, aborts the signal and is the answer", asyn
 
 test("without a deadline there is none, and a finished call's signal stays quiet", async () => {
   let call: Call | undefined;
-  await using t = await testServer({ controller: { remove: async (_, given) => void (call = given) } });
+  await using t = await testServer({
+    controller: {
+      remove: async (_, given) => {
+        call = given;
+      },
+    },
+  });
   await t.client.controller.deleteVolume({ volumeId: "v" }, { timeoutMs: Number.POSITIVE_INFINITY });
   t.client.close();
   await new Promise((resolve) => setTimeout(resolve, 20));
