@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes src/csi/gen from proto/.
+# Makes src/csi/gen from proto/, and the reference pages that follow from code.
 set -eu
 . "$(dirname "$0")/lib.sh"
 need_packages
@@ -7,3 +7,4 @@ cd "$HERE"
 PATH="$(ls -d "$HERE"/node_modules/node-linux-*/bin | head -1):$HERE/node_modules/.bin:$PATH"
 "$HERE/node_modules/.bin/buf" generate
 "$HERE/bin/holdfast-node" "$HERE/scripts/config-schema.ts"
+"$HERE/bin/holdfast-node" "$HERE/scripts/errors-page.ts"

@@ -19,10 +19,10 @@ export interface PluginInfo {
 }
 
 /**
- * Probe: not ready (OK with `ready` false) while `readiness` answers a message, which is the state of starting; a Problem
- * that it throws is the answer, for then a restart may help. A pool that is not there is neither: a restart would not
- * bring its disk back, other pools go on, and each call on it says what is missing. Probe reads no disk, so it may be
- * called as often as one likes.
+ * Probe: OK with `ready` false while `readiness` answers a message (the driver starts, or none of its pools is there; a
+ * restart would not bring a disk back). While one pool is there it is ready: calls on another say themselves what is
+ * missing. A Problem that `readiness` throws is the answer as a status, which tells the caller that a restart may help.
+ * May be called as often as one likes: it costs a look at the pools' markers.
  */
 export function identityHandlers(info: PluginInfo, readiness: Readiness): Handlers<typeof Identity> {
   return {
