@@ -24,13 +24,16 @@ export class AttachmentRecords {
     for (const folder of [this.#folder, this.#members]) await makeFolder(folder);
   }
 
-  /** Says that this node serves the pool. */
-  async join(node: string): Promise<void> {
-    await writeDurably(this.#member(node), encodeRecord({ node }));
+  /** Says that this node serves the pool, and how many volumes it takes. Written only when it is news. */
+  async join(node: string, maxVolumes: number): Promise<void> {
+    const text = encodeRecord({ node, maxVolumes });
+    if ((await readIfThere(this.#member(node))) !== text) await writeDurably(this.#member(node), text);
   }
 
-  async knows(node: string): Promise<boolean> {
-    return (await readIfThere(this.#member(node))) !== undefined;
+  async limitOf(node: string): Promise<number | undefined> {
+    const path = this.#member(node);
+    const text = await readIfThere(path);
+    return text === undefined ? undefined : RecordReader.parse(text, path).count("maxVolumes");
   }
 
   /** Records of an earlier creation of the same name count as none. */

@@ -25,6 +25,8 @@ export interface PoolPlace {
   readonly shared: boolean;
   /** This node's name. */
   readonly node: string;
+  /** How many volumes this node takes; 0: not limited. */
+  readonly maxVolumes: number;
 }
 
 const latchName = "latch.json";
@@ -34,7 +36,7 @@ export abstract class FolderPool {
   readonly uuid: string;
   readonly folder: string;
   readonly shared: boolean;
-  protected readonly node: string;
+  readonly #place: PoolPlace;
   protected readonly volumes: Shelf<Volume>;
   protected readonly snapshots: Shelf<Snapshot>;
   protected readonly accounting: Accounting;
@@ -50,7 +52,7 @@ export abstract class FolderPool {
     this.uuid = place.uuid;
     this.folder = place.folder;
     this.shared = place.shared;
-    this.node = place.node;
+    this.#place = place;
     this.#presence = new Presence(place.folder);
     this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume });
     this.snapshots = new Shelf(place.folder, "snapshot", { encode: encodeSnapshot, decode: decodeSnapshot });
@@ -162,7 +164,7 @@ export abstract class FolderPool {
   async enter(): Promise<void> {
     await layOut(this.folder);
     await this.attachmentRecords?.layOut();
-    await this.attachmentRecords?.join(this.node);
+    await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
   }
 
   async stop(): Promise<void> {

@@ -241,8 +241,8 @@ export interface Holder {
 
 /** The attach facet: who may open a volume, by a record that nodes check before they open. Called under the volume's lock. */
 export interface Attachments {
-  /** Whether this node serves the pool. */
-  knows(node: string): Promise<boolean>;
+  /** How many volumes the node takes, 0 for no limit; undefined: no such node serves the pool. */
+  limitOf(node: string): Promise<number | undefined>;
   holders(volume: { readonly key: Key; readonly nonce: Nonce }): Promise<readonly Holder[]>;
   /** Durable when it returns. */
   setHolders(volume: Volume, holders: readonly Holder[]): Promise<void>;

@@ -32,7 +32,10 @@ for (const backend of [image, directory]) {
     try {
       const { uuid } = await initPool({ folder, backend: backend.name, shared: false, node: "n1" });
       await use(async () => {
-        const pool = await backend.open({ name: "p", folder, uuid, shared: false, node: "n1" }, { size, extra: {} });
+        const pool = await backend.open(
+          { name: "p", folder, uuid, shared: false, node: "n1", maxVolumes: 0 },
+          { size, extra: {} },
+        );
         pools.push(pool);
         return pool;
       }, folder);

@@ -74,14 +74,16 @@ export class PoolSlot {
   readonly config: PoolConfig;
   readonly #backend: Backend;
   readonly #node: string;
+  readonly #maxVolumes: number;
   #opened: Promise<Pool> | undefined;
   #current: Pool | undefined;
   #nodes: readonly string[] = [];
 
-  constructor(config: PoolConfig, backend: Backend, node: string) {
+  constructor(config: PoolConfig, backend: Backend, node: string, maxVolumes: number) {
     this.config = config;
     this.#backend = backend;
     this.#node = node;
+    this.#maxVolumes = maxVolumes;
   }
 
   /** Makes the folder a pool first; for scratch use. */
@@ -134,7 +136,7 @@ export class PoolSlot {
       });
     }
     const opened = await this.#backend.open(
-      { name, folder: path, uuid: marker.uuid, shared, node: this.#node },
+      { name, folder: path, uuid: marker.uuid, shared, node: this.#node, maxVolumes: this.#maxVolumes },
       this.config.options,
     );
     const missing = lacks(opened);

@@ -24,7 +24,8 @@ export class AttachRules {
   async attach(asked: AttachRequest, call: Call): Promise<Readonly<Record<string, string>>> {
     const { pool, volume } = await this.#context.pools.theVolume(asked.id);
     const attachments = facet(pool);
-    if (!(await attachments.knows(asked.nodeId))) {
+    const limit = await attachments.limitOf(asked.nodeId);
+    if (limit === undefined) {
       throw new Problem("NODE_NOT_FOUND", `no node ${shown(asked.nodeId)} serves the pool '${pool.name}'`);
     }
     const reason = unsupported(pool, asked.capability) ?? mismatch(volume, asked.capability);
@@ -39,6 +40,9 @@ export class AttachRules {
         const holders = await attachments.holders(current);
         const next = withHolder(current, holders, asked);
         if (next === holders) return;
+        if (limit > 0 && (await attachments.count(asked.nodeId)) >= limit) {
+          throw new Problem("NODE_FULL", `the node '${asked.nodeId}' has ${limit} volumes, as many as it takes`);
+        }
         progress.step("recording the attachment");
         await attachments.setHolders(current, next);
       },

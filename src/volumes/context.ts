@@ -35,7 +35,7 @@ export class Context {
     return {
       key: `${pool.uuid}/volume/${volume.key}`,
       label: `volume '${volume.name}'`,
-      lockPath: pool.lockPath("volume", volume.key),
+      lockPaths: [pool.lockPath("volume", volume.key)],
     };
   }
 
@@ -43,7 +43,7 @@ export class Context {
     return {
       key: `${pool.uuid}/snapshot/${snapshot.key}`,
       label: `snapshot '${snapshot.name}'`,
-      lockPath: pool.lockPath("snapshot", snapshot.key),
+      lockPaths: [pool.lockPath("snapshot", snapshot.key)],
     };
   }
 }

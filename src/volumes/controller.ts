@@ -15,6 +15,7 @@ import { unsupported } from "./capabilities.ts";
 import { filesystemFor, finishCopy } from "./content.ts";
 import type { Context } from "./context.ts";
 import { parseParameters } from "./parameters.ts";
+import { shown } from "./pool-set.ts";
 import { chooseSize, defaultSize, fits } from "./sizes.ts";
 
 /** What a create asks for once its parameters and its source are understood. */
@@ -39,9 +40,11 @@ export class VolumeRules {
     const { name } = request;
     const key = keyOf("volume", wish.pool.uuid, name);
     const asked = JSON.stringify([request, wish.pool.uuid]);
-    // The name's own entry in the ledger: the same name in two pools at once must not make two volumes.
+    // The name is locked in every pool: the same name in two pools at once must not make two volumes.
+    const pools = await this.#context.pools.usable();
+    const lockPaths = pools.map((pool) => pool.lockPath("volume", keyOf("volume", pool.uuid, name))).sort();
     return this.#context.ledger.run(
-      { key: `name/${name}`, label: `name '${name}'`, lockPath: wish.pool.lockPath("volume", key) },
+      { key: `name/${name}`, label: `name ${shown(name)}`, lockPaths },
       call,
       asked,
       (progress) => this.#createOrFind(request, wish, key, call, progress),

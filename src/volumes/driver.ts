@@ -46,7 +46,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   await checkTogether(options.pools);
   const slots: PoolSlot[] = [];
   for (const config of options.pools) {
-    const slot = new PoolSlot(config, await loadBackend(config), options.nodeId);
+    const slot = new PoolSlot(config, await loadBackend(config), options.nodeId, options.maxVolumes);
     if (options.initPools) await slot.init();
     slots.push(slot);
   }
@@ -146,6 +146,7 @@ async function readiness(slots: readonly PoolSlot[]): Promise<string | undefined
 }
 
 async function recover(context: Context, slots: readonly PoolSlot[]): Promise<void> {
+  const staging = new StageRules(context);
   for (const slot of slots) {
     const pool = slot.current;
     if (!pool) continue;
@@ -153,6 +154,7 @@ async function recover(context: Context, slots: readonly PoolSlot[]): Promise<vo
       await context.hold.thawRecorded(pool);
       await pool.recover();
       await forgetEarlierBoots(context, pool);
+      await staging.closeHalfOpened(pool);
     } catch (error) {
       context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
     }

@@ -8,7 +8,7 @@ import { Problem } from "../pools/problem.ts";
 import type { Call } from "./api.ts";
 import { Ledger } from "./ledger.ts";
 
-const subject = { key: "p/volume/1", label: "volume 'a'" };
+const subject = { key: "p/volume/1", label: "volume 'a'", lockPaths: [] };
 
 function call(rpc: string, signal: AbortSignal = new AbortController().signal): Call {
   return { rpc, signal, requestId: "r1", deadline: Date.now() + 5000 };
@@ -90,10 +90,18 @@ test("between processes a lock file decides, tells what its holder does, and is 
       `DeleteVolume (request r9), at the step 'deleting', since ${new Date(Date.now() - 2000).toISOString()}`,
     );
     const ledger = new Ledger();
-    const blocked = ledger.run({ ...subject, lockPath }, call("NodeStageVolume"), "a", async () => "never");
+    const blocked = ledger.run(
+      { ...subject, lockPaths: [lockPath] },
+      call("NodeStageVolume"),
+      "a",
+      async () => "never",
+    );
     await assert.rejects(blocked, /DeleteVolume.*deleting.*2\.\d s ago/);
     await other.release();
-    assert.equal(await ledger.run({ ...subject, lockPath }, call("NodeStageVolume"), "a", async () => "now"), "now");
+    assert.equal(
+      await ledger.run({ ...subject, lockPaths: [lockPath] }, call("NodeStageVolume"), "a", async () => "now"),
+      "now",
+    );
     assert.deepEqual(await readdir(folder), []);
   } finally {
     await rm(folder, { recursive: true });

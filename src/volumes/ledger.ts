@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { type FileLock, lockFile } from "../host/locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
+import { hasCode } from "../pools/record.ts";
 import type { Call } from "./api.ts";
 import { cancelled, explain } from "./explain.ts";
 
@@ -15,8 +16,8 @@ export interface Subject {
   readonly key: string;
   /** As messages call it: `volume 'pvc-1'`. */
   readonly label: string;
-  /** Decides between processes; absent: nothing outside this process can conflict. */
-  readonly lockPath?: string;
+  /** The files that decide between processes, in an order that all keep; none: nothing outside this process can conflict. */
+  readonly lockPaths: readonly string[];
 }
 
 export interface RunOptions {
@@ -79,11 +80,11 @@ export class Ledger {
 
   #start<T>(subject: Subject, call: Call, request: string, work: (progress: Progress) => Promise<T>): Running {
     const controller = new AbortController();
-    const held: { lock?: FileLock } = {};
+    const held: FileLock[] = [];
     let wrote = "";
     const tell = (): void => {
       const text = describe(running);
-      if (text !== wrote) held.lock?.write(text);
+      if (text !== wrote) for (const lock of held) lock.write(text);
       wrote = text;
     };
     const progress: Progress = {
@@ -101,18 +102,14 @@ export class Ledger {
     // Begun in a later turn, so that `running` is in place before the work says anything.
     const outcome = Promise.resolve().then(async () => {
       try {
-        if (subject.lockPath !== undefined) {
-          const lock = await lockFile(subject.lockPath);
-          if ("heldBy" in lock) throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
-          held.lock = lock;
-          tell();
-        }
+        for (const path of subject.lockPaths) held.push(await lockOf(subject, path));
+        tell();
         return await work(progress);
       } catch (error) {
         throw explain(error, controller.signal);
       } finally {
         this.#running.delete(subject.key);
-        await held.lock?.release();
+        for (const lock of held) await lock.release();
       }
     });
     const running: Running = {
@@ -145,6 +142,17 @@ export class Ledger {
       running.callers -= 1;
       if (running.callers === 0 && !options.goesOn) running.controller.abort(call.signal.reason);
     }
+  }
+}
+
+async function lockOf(subject: Subject, path: string): Promise<FileLock> {
+  try {
+    const lock = await lockFile(path);
+    if (!("heldBy" in lock)) return lock;
+    throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+    throw new Problem("POOL_UNAVAILABLE", `the pool of the ${subject.label} is not there any more`, { cause: error });
   }
 }
 

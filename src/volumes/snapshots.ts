@@ -30,7 +30,7 @@ export class SnapshotRules {
       throw new Problem("PARAMETER_UNKNOWN", `there is no snapshot class parameter ${shown(unknown)}`);
     const { ledger } = this.#context;
     return ledger.run(
-      { key: `snapshot-name/${asked.name}`, label: `snapshot name ${shown(asked.name)}` },
+      { key: `snapshot-name/${asked.name}`, label: `snapshot name ${shown(asked.name)}`, lockPaths: [] },
       call,
       JSON.stringify(asked),
       async () => {

@@ -51,6 +51,33 @@ export class StageRules {
     );
   }
 
+  /** Stages that a crash cut short were never acknowledged: they are undone, so that nothing stays open unasked. */
+  async closeHalfOpened(pool: Pool): Promise<void> {
+    const records = this.#context.records(pool);
+    for (const key of await records.keys()) {
+      const record = await records.read(key);
+      if (record?.state !== "opening") continue;
+      const volume = await pool.find(key);
+      if (volume?.nonce !== record.nonce) {
+        await records.remove(key);
+        continue;
+      }
+      const call: Call = { rpc: "recovery", requestId: "start", signal: AbortSignal.timeout(60_000) };
+      await this.#context.ledger
+        .run(this.#context.volumeSubject(pool, volume), call, key, async (progress) => {
+          // Whoever repeated the call meanwhile has finished it.
+          const now = await records.read(key);
+          if (now?.state === "opening") await this.#unstage(pool, volume, now.stagingPath, progress);
+        })
+        .catch((error: unknown) => {
+          this.#context.log.warn(
+            { volume: volume.name, error },
+            "a stage that a crash cut short could not be undone yet",
+          );
+        });
+    }
+  }
+
   async #stage(pool: Pool, volume: Volume, request: StageRequest, progress: Progress): Promise<void> {
     const { stagingPath, capability } = request;
     const records = this.#context.records(pool);

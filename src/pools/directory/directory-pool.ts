@@ -31,7 +31,7 @@ export class DirectoryPool extends FolderPool implements Pool {
     const records = this.attachmentRecords;
     if (records) {
       this.attachments = {
-        knows: (node) => records.knows(node),
+        limitOf: (node) => records.limitOf(node),
         holders: (volume) => records.holders(volume),
         setHolders: (volume, holders) => records.setHolders(volume, holders),
         count: (node) => records.count(node),

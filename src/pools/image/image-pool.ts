@@ -65,7 +65,7 @@ export class ImagePool extends FolderPool implements Pool {
     const records = this.attachmentRecords;
     if (records) {
       this.attachments = {
-        knows: (node) => records.knows(node),
+        limitOf: (node) => records.limitOf(node),
         holders: (volume) => records.holders(volume),
         setHolders: (volume, holders) => records.setHolders(volume, holders),
         count: (node) => records.count(node),
@@ -174,7 +174,8 @@ export class ImagePool extends FolderPool implements Pool {
   async rework(volume: Volume, work: (device: string) => Promise<void>, progress: Progress): Promise<boolean> {
     if (!this.#reflinks || this.#options.thick) return false;
     const data = this.#data(volume);
-    const promise = await this.accounting.promise("rework", volume.key, volume.size);
+    const promise = await this.accounting.promise("rework", volume.key, volume.size).catch(unlessFull);
+    if (!promise) return false;
     try {
       const copy = join(promise.path, dataName);
       await copyImage(data, copy, { reflink: true, thick: false, signal: progress.signal });
@@ -189,7 +190,8 @@ export class ImagePool extends FolderPool implements Pool {
   /** A new inode with the same bytes: whoever still has the old one open writes where nobody reads. */
   async #fence(volume: Volume, work: Progress): Promise<void> {
     work.step("giving the volume's bytes a new inode");
-    const promise = await this.accounting.promise("fence", volume.key, volume.size);
+    // Promises nothing: the copy takes the place of what is promised already, and a full pool must not keep a dead node's hold.
+    const promise = await this.accounting.promise("fence", volume.key, 0);
     try {
       const copy = join(promise.path, dataName);
       await copyImage(this.#data(volume), copy, {
@@ -288,6 +290,12 @@ export class ImagePool extends FolderPool implements Pool {
   #data(volume: Volume): string {
     return this.volumes.path(volume.key, dataName);
   }
+}
+
+/** A pool that is full can still work in place. */
+function unlessFull(error: unknown): undefined {
+  if (error instanceof Problem && error.code === "POOL_FULL") return undefined;
+  throw error;
 }
 
 const unheld: Hold = (_maxMs, cut) => cut("idle");
