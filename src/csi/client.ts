@@ -55,6 +55,8 @@ export class CsiError extends Error {
 }
 
 const defaultTimeoutMs = 120_000;
+/** Servers that keep the deadline in 32 bits take a longer one for one that has passed: about 25 days are never. */
+const longestTimeoutMs = 2 ** 31 - 1;
 /** Listings may be long: ten thousand volumes are a few megabytes. */
 const largestAnswer = 64 * 1024 * 1024;
 
@@ -113,7 +115,7 @@ function methodsOf<S extends DescService>(
           (bytes: Buffer) => fromBinary(method.output, bytes),
           create(method.input, request),
           new Metadata(),
-          Number.isFinite(timeout) ? { deadline: Date.now() + timeout } : {},
+          timeout <= longestTimeoutMs ? { deadline: Date.now() + timeout } : {},
           (error, answer) => {
             running.delete(call);
             options.signal?.removeEventListener("abort", cancel);
