@@ -1,6 +1,6 @@
 /** Space that a volume's file system frees: given back to the pool, or kept where the pool reserved it. */
 import { constants } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { abandonable, mayHang } from "./lane.ts";
 import { ioctlBuffer, syncfs } from "./native.ts";
@@ -25,15 +25,30 @@ export async function trim(mountPath: string, signal?: AbortSignal): Promise<num
   return Number(range.readBigUInt64LE(8));
 }
 
+const limitOf = (number: number, name: "discard_max_bytes" | "discard_max_hw_bytes") =>
+  `/sys/block/loop${number}/queue/${name}`;
+
 /**
  * The most that one discard on the loop device may free, in bytes; 0 turns discards off, so that blocks that were
- * reserved stay so. Lasts as long as the device is attached. Fails where /sys is read-only, as in some containers.
+ * reserved stay so. It outlives the attachment: the next file on this number inherits it (`attachLoop` undoes a 0).
+ * Fails where /sys is read-only, as in some containers.
  */
 export async function setDiscardLimit(number: number, bytes: number): Promise<void> {
-  const path = `/sys/block/loop${number}/queue/discard_max_bytes`;
+  const path = limitOf(number, "discard_max_bytes");
   try {
     await writeFile(path, String(bytes));
   } catch (error) {
     throw new Error(`cannot limit discards of /dev/loop${number}: ${path} is not writable`, { cause: error });
+  }
+}
+
+/** Undoes the 0 that an earlier user of the number may have left. Without effect where /sys is read-only. */
+export async function allowDiscards(number: number): Promise<void> {
+  try {
+    if ((await readFile(limitOf(number, "discard_max_bytes"), "latin1")).trim() !== "0") return;
+    const most = await readFile(limitOf(number, "discard_max_hw_bytes"), "latin1");
+    if (most.trim() !== "0") await writeFile(limitOf(number, "discard_max_bytes"), most.trim());
+  } catch {
+    // Discards are a service, not a promise: a volume without them is whole.
   }
 }
