@@ -7,4 +7,6 @@ cd "$HERE"
 PATH="$(ls -d "$HERE"/node_modules/node-linux-*/bin | head -1):$HERE/node_modules/.bin:$PATH"
 "$HERE/node_modules/.bin/buf" generate
 "$HERE/bin/holdfast-node" "$HERE/scripts/config-schema.ts"
+"$HERE/node_modules/.bin/biome" format --write docs/reference/configuration.schema.json >/dev/null 2>&1
 "$HERE/bin/holdfast-node" "$HERE/scripts/errors-page.ts"
+"$HERE/bin/holdfast-node" "$HERE/scripts/commands-page.ts"

@@ -34,13 +34,7 @@ test("defaults follow from the pools", () => {
     endpoint: "unix:///run/holdfast/local.csi.holdfast/csi.sock",
     services: ["identity", "controller", "node"],
     logLevel: "info",
-    stateFolder: "/var/lib/holdfast/local.csi.holdfast",
-    pools: [
-      {
-        ...{ name: "fast", backend: "image", path: "/srv/fast", overcommit: 1, thick: false, shared: false },
-        ...{ maxFreeze: 10_000, options: {} },
-      },
-    ],
+    pools: [{ name: "fast", backend: "image", path: "/srv/fast", shared: false, options: { extra: {} } }],
     maxVolumes: 0,
     initPools: false,
     graceSeconds: 20,
@@ -78,11 +72,11 @@ test("a --pool replaces the file's pool of that name and adds to the others", ()
     {},
   ).pools;
   assert.deepEqual(
-    pools.map((pool) => [pool.name, pool.path, pool.size, pool.thick, pool.overcommit, pool.maxFreeze, pool.options]),
+    pools.map((pool) => [pool.name, pool.path, pool.options]),
     [
-      ["fast", "/mnt/fast", 2 * 1024 ** 3, true, 1.5, 500, {}],
-      ["slow", "/srv/slow", undefined, false, 1, 10_000, {}],
-      ["more", "/srv/more", undefined, false, 1, 10_000, { colour: "red" }],
+      ["fast", "/mnt/fast", { size: 2 * 1024 ** 3, thick: true, overcommit: 1.5, maxFreeze: 500, extra: {} }],
+      ["slow", "/srv/slow", { extra: {} }],
+      ["more", "/srv/more", { extra: { colour: "red" } }],
     ],
   );
   assert.equal(loadConfig({ config }, {}).pools[0]?.path, join(folder, "fast"), "relative to the file");
@@ -157,6 +151,5 @@ test("pools that can't be served together are refused", () => {
   refused({ pool: ["a=image:/a", "a=image:/b"] }, /two pools have the name 'a'/);
   refused({ pool: ["a=image:/a", "b=image:/a/"] }, /two pools have the path '\/a'/);
   refused({ pool: ["a=imag:/a"] }, /backend: 'imag' is not known/);
-  refused({ pool: ["a=directory:/a,thick"] }, /thick: only image pools/);
   refused({ pool: ["a=image:/"] }, /path: is the root/);
 });

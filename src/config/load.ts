@@ -3,7 +3,7 @@ import { ConfigError } from "./config-error.ts";
 import { readConfigFile } from "./file.ts";
 import { check } from "./issues.ts";
 import { parsePoolFlag } from "./pool-flag.ts";
-import { checkPools, mergePools } from "./pools.ts";
+import { checkPools, mergePools, poolOf } from "./pools.ts";
 import { type Config, configSchema, defaults, type Layer } from "./schema.ts";
 
 /** What the command line gave. Absent: not given. */
@@ -18,7 +18,6 @@ export interface Flags {
   readonly services?: string | undefined;
   readonly "log-level"?: string | undefined;
   readonly "log-format"?: string | undefined;
-  readonly "state-folder"?: string | undefined;
   readonly "max-volumes"?: string | undefined;
   readonly "grace-seconds"?: string | undefined;
   readonly "init-pools"?: boolean | undefined;
@@ -40,7 +39,10 @@ export function defaultEndpoint(driverName = localName): string {
 export function loadConfig(flags: Flags, env: NodeJS.ProcessEnv = process.env): Config {
   const file = flags.config === undefined ? {} : readConfigFile(flags.config);
   const layers = { ...defaults, ...file, ...fromEnvironment(env), ...fromFlags(flags) };
-  const pools = mergePools(file.pools ?? [], (flags.pool ?? []).map(parsePoolFlag));
+  const pools = mergePools(
+    (file.pools ?? []).map(poolOf),
+    (flags.pool ?? []).map((text) => poolOf(parsePoolFlag(text))),
+  );
   const shared = checkPools(pools);
   const driverName = layers.driverName ?? (shared ? sharedName : localName);
   return {
@@ -49,7 +51,6 @@ export function loadConfig(flags: Flags, env: NodeJS.ProcessEnv = process.env): 
     nodeId: layers.nodeId ?? nodeIdOf("the host name", hostname()),
     endpoint: (layers.endpoint ?? defaultEndpoint(driverName)).replace(/^(?:unix:)?\/*/, "unix:///"),
     services: [...new Set<Config["services"][number]>(["identity", ...layers.services])],
-    stateFolder: layers.stateFolder ?? `/var/lib/holdfast/${driverName}`,
     pools,
   };
 }
@@ -67,7 +68,6 @@ function fromFlags(flags: Flags): Layer {
   take("services", "services", (text) => text.split(",").map((name) => name.trim()));
   take("log-level", "logLevel");
   take("log-format", "logFormat");
-  take("state-folder", "stateFolder");
   take("max-volumes", "maxVolumes", number);
   take("grace-seconds", "graceSeconds", number);
   take("init-pools", "initPools");

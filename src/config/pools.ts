@@ -1,6 +1,11 @@
 import { ConfigError } from "./config-error.ts";
 import { isModulePath } from "./pool-flag.ts";
-import type { PoolConfig } from "./schema.ts";
+import type { PoolConfig, PoolLayer } from "./schema.ts";
+
+/** A pool as the driver opens it. */
+export function poolOf({ name, backend, path, shared = false, options, ...rest }: PoolLayer): PoolConfig {
+  return { name, backend, path, shared, options: { ...rest, extra: options ?? {} } };
+}
 
 /** The file's pools, each replaced by the flag's of the same name, and then the flag's others. */
 export function mergePools(file: readonly PoolConfig[], flags: readonly PoolConfig[]): readonly PoolConfig[] {
@@ -42,16 +47,13 @@ function checkBackend(pool: PoolConfig): void {
       `'${pool.backend}' is not known; write image, directory, or the path to a module, as ./my-pool.ts`,
     );
   }
-  for (const key of Object.keys(pool.options))
-    refuse(`options.${key}`, `${pool.backend} pools take no options of their own; remove it`);
-  if (pool.thick && pool.backend !== "image") refuse("thick", "only image pools reserve blocks; remove it");
 }
 
 function refuseTwins(pools: readonly PoolConfig[], key: "name" | "path", where: string): void {
-  const seen = new Map<string, PoolConfig>();
+  const seen = new Set<string>();
   for (const pool of pools) {
-    const twin = seen.get(pool[key]);
-    if (twin) throw new ConfigError(`${where}: two pools have the ${key} '${pool[key]}'; give each its own`);
-    seen.set(pool[key], pool);
+    if (seen.has(pool[key]))
+      throw new ConfigError(`${where}: two pools have the ${key} '${pool[key]}'; give each its own`);
+    seen.add(pool[key]);
   }
 }

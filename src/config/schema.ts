@@ -3,6 +3,7 @@
  * (scripts/config-schema.ts), and docs/reference/configuration.md explains it.
  */
 import * as v from "valibot";
+import { logFormats, logLevels } from "../observe/log.ts";
 import { parseDuration } from "./duration.ts";
 import { parseSize } from "./size.ts";
 
@@ -39,7 +40,6 @@ const text = (description: string, pattern: RegExp, expected: string) =>
 const flag = (description: string) => v.pipe(v.boolean("expected true or false"), v.description(description));
 
 export const services = ["identity", "controller", "node"] as const;
-export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 const label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
 /** Domain style and lower case, because it is the prefix of the topology key; csi-sanity wants letters at both ends. */
@@ -49,14 +49,14 @@ const nodeName = /^(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
 
 export const poolSchema = v.strictObject({
   name: text(
-    "The name that the StorageClass parameter `pool` picks it by: lower case letters, digits and dashes, at most 63.",
+    "The name that the StorageClass parameter pool picks it by: lower case letters, digits and dashes, at most 63.",
     /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
     "a pool name: write lower case letters, digits and dashes, at most 63",
   ),
   backend: v.pipe(
     v.string(),
     v.minLength(1, "expected image, directory or the path to a module"),
-    v.description("`image`, `directory`, or the path to a module that makes a pool."),
+    v.description("image, directory, or the path to a module that makes a pool."),
   ),
   path: v.pipe(
     v.string(),
@@ -71,20 +71,19 @@ export const poolSchema = v.strictObject({
       v.number("expected a number above 0"),
       v.gtValue(0, "expected a number above 0"),
       v.maxValue(1000, "expected a number up to 1000"),
-      v.description("How many times the pool's size may be promised."),
+      v.description("How many times the pool's size may be promised. Absent: once."),
     ),
-    1,
   ),
   reserve: v.exactOptional(size("What is never promised. Absent: the backend's own default.")),
-  thick: v.exactOptional(flag("Reserves every block when a volume is made. Image pools only."), false),
-  shared: v.exactOptional(flag("The folder lies on a file system that every node mounts."), false),
+  thick: v.exactOptional(flag("Reserves every block when a volume is made. Image pools only. Absent: false.")),
+  shared: v.exactOptional(flag("The folder lies on a file system that every node mounts. Absent: false.")),
   maxFreeze: v.exactOptional(
-    duration("The longest that a volume in use stands still for a snapshot that has to be copied. Image pools only."),
-    "10s",
+    duration(
+      "The longest that a volume in use stands still for a snapshot that has to be copied. Image pools only. Absent: 10s.",
+    ),
   ),
   options: v.exactOptional(
     v.pipe(v.record(v.string(), v.string()), v.description("Passed on to a backend that is a module.")),
-    {},
   ),
 });
 
@@ -128,15 +127,8 @@ export const configSchema = v.strictObject({
   ),
   logFormat: v.exactOptional(
     v.pipe(
-      v.picklist(["pretty", "json"], (issue) => `${issue.received} is not a log format: write pretty or json`),
+      v.picklist(logFormats, (issue) => `${issue.received} is not a log format: write pretty or json`),
       v.description("Absent: pretty on a terminal, else json."),
-    ),
-  ),
-  stateFolder: v.exactOptional(
-    v.pipe(
-      v.string(),
-      v.startsWith("/", "expected an absolute path"),
-      v.description("Where this node keeps what it has to remember. Absent: /var/lib/holdfast/ and the driver's name."),
     ),
   ),
   pools: v.exactOptional(
@@ -163,7 +155,8 @@ export const configSchema = v.strictObject({
 
 /** What one layer gives: the file, the environment or the flags. */
 export type Layer = v.InferOutput<typeof configSchema>;
-type PoolOutput = v.InferOutput<typeof poolSchema>;
+/** A pool as it was written. */
+export type PoolLayer = v.InferOutput<typeof poolSchema>;
 
 /** What holds where no layer says anything else; the rest follows from other keys or from the host. */
 export const defaults = {
@@ -175,10 +168,23 @@ export const defaults = {
   graceSeconds: 20,
 } as const satisfies v.InferInput<typeof configSchema>;
 
-/** A pool as the driver opens it. Sizes are bytes, `maxFreeze` milliseconds, `path` absolute. */
-export interface PoolConfig extends Readonly<Omit<PoolOutput, "size" | "reserve">> {
-  readonly size?: number;
-  readonly reserve?: number;
+/** A pool as the driver opens it. */
+export interface PoolConfig {
+  readonly name: string;
+  /** `image`, `directory`, or the absolute path of a module. */
+  readonly backend: string;
+  /** Absolute. */
+  readonly path: string;
+  readonly shared: boolean;
+  /** Only what was given: sizes in bytes, `maxFreeze` in milliseconds. `extra` is for a module. */
+  readonly options: {
+    readonly size?: number;
+    readonly overcommit?: number;
+    readonly reserve?: number;
+    readonly thick?: boolean;
+    readonly maxFreeze?: number;
+    readonly extra: Readonly<Record<string, string>>;
+  };
 }
 
 /** What `serve` runs on: everything has its value. */
@@ -192,7 +198,6 @@ export interface Config {
   readonly logLevel: (typeof logLevels)[number];
   /** Absent: pretty on a terminal, else json. */
   readonly logFormat?: "pretty" | "json";
-  readonly stateFolder: string;
   /** At least one; all shared, or none. */
   readonly pools: readonly PoolConfig[];
   /** 0: not limited. */

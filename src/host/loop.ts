@@ -4,7 +4,6 @@
  */
 import { closeSync, constants } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { allowDiscards } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
 import { readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
@@ -64,9 +63,7 @@ export async function attachLoop(options: AttachOptions): Promise<LoopDevice> {
   const backing = await openBacking(options.path, options.readonly ?? false);
   try {
     if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
-    const loop = await configureFree(backing, options);
-    await allowDiscards(loop.number);
-    return loop;
+    return await configureFree(backing, options);
   } finally {
     await closeFile(backing);
   }

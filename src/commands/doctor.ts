@@ -1,0 +1,76 @@
+import { type Command, Option } from "commander";
+import { defaultEndpoint } from "../config/load.ts";
+import type { Finding } from "./doctor/finding.ts";
+import { print } from "./output.ts";
+import { configOf, withPools } from "./pool-flags.ts";
+
+interface Options {
+  readonly csiAddress?: string;
+  readonly kubeletFolder: string;
+  readonly output: "table" | "json";
+}
+
+export function doctor(parent: Command): void {
+  const command = withPools(
+    parent
+      .command("doctor")
+      .summary("check what this host can do")
+      .description(
+        "Checks the kernel, the tools, loop devices, mounts, the configured pools and the socket, and says how to mend what is wrong. " +
+          "Exit code 1: there is an error.",
+      ),
+  );
+  command
+    .addOption(new Option("--csi-address <address>", "the socket of the driver").env("CSI_ENDPOINT"))
+    .option("--kubelet-folder <path>", "where the orchestrator wants its mounts", "/var/lib/kubelet")
+    .addOption(new Option("--output <format>", "how to print").choices(["table", "json"]).default("table"))
+    .action(async (options: Options) => {
+      const findings = await examine(options, command);
+      print(options.output, findings, text);
+      if (findings.some((finding) => finding.level === "error")) process.exitCode = 1;
+    });
+}
+
+async function examine(options: Options, command: Command): Promise<Finding[]> {
+  const config = configOf(command);
+  const { kernel } = await import("./doctor/kernel.ts");
+  const { powers } = await import("./doctor/process.ts");
+  const { loops } = await import("./doctor/loops.ts");
+  const { programs } = await import("./doctor/tools.ts");
+  const { mountPropagation } = await import("./doctor/propagation.ts");
+  const { poolFindings } = await import("./doctor/pools.ts");
+  const { socket } = await import("./doctor/socket.ts");
+  const { warning } = await import("./doctor/finding.ts");
+  const pools =
+    config === undefined
+      ? [
+          warning(
+            "pools",
+            "none was named, so none was looked at",
+            "name them: --config FILE, or --pool fast=image:/srv/fast",
+          ),
+        ]
+      : (await Promise.all(config.pools.map((pool) => poolFindings(pool, config.nodeId)))).flat();
+  return [
+    ...kernel(),
+    ...powers(),
+    ...(await programs()),
+    ...(await loops()),
+    ...(await mountPropagation(options.kubeletFolder)),
+    ...pools,
+    ...(await socket(options.csiAddress ?? config?.endpoint ?? defaultEndpoint())),
+  ];
+}
+
+const marks = { ok: ["ok     ", "32"], warning: ["warning", "33"], error: ["error  ", "31"] } as const;
+
+function text(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map((finding) => finding.what.length));
+  const color = process.stdout.isTTY && !process.env["NO_COLOR"];
+  const lines = findings.flatMap(({ level, what, told, fix }) => {
+    const [mark, code] = marks[level];
+    const line = `${color ? `\x1b[${code}m${mark}\x1b[0m` : mark}  ${what.padEnd(width)}  ${told}`;
+    return fix === undefined ? [line] : [line, `${" ".repeat(mark.length + width + 4)}-> ${fix}`];
+  });
+  return `${lines.join("\n")}\n`;
+}

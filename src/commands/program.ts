@@ -1,0 +1,73 @@
+/** The commands that people type. */
+import { Command, CommanderError, Option } from "commander";
+import { completion } from "./completion.ts";
+import { doctor } from "./doctor.ts";
+import { info } from "./info.ts";
+import { listOf } from "./options.ts";
+import { poolInit } from "./pool-init.ts";
+import { poolShow } from "./pool-show.ts";
+import { probe } from "./probe.ts";
+import { quickstart } from "./quickstart.ts";
+import { serveFlags } from "./serve-flags.ts";
+import { snapshotCreate } from "./snapshot-create.ts";
+import { snapshotDelete } from "./snapshot-delete.ts";
+import { snapshotList } from "./snapshot-list.ts";
+import { version } from "./version.ts";
+import { volumeAttach } from "./volume-attach.ts";
+import { volumeCreate } from "./volume-create.ts";
+import { volumeDelete } from "./volume-delete.ts";
+import { volumeDetach } from "./volume-detach.ts";
+import { volumeExpand } from "./volume-expand.ts";
+import { volumeList } from "./volume-list.ts";
+import { volumePublish } from "./volume-publish.ts";
+import { volumeShow } from "./volume-show.ts";
+import { volumeStage } from "./volume-stage.ts";
+import { volumeStats } from "./volume-stats.ts";
+import { volumeUnpublish } from "./volume-unpublish.ts";
+import { volumeUnstage } from "./volume-unstage.ts";
+import { volumeValidate } from "./volume-validate.ts";
+
+export function program(): Command {
+  const root = new Command("holdfast")
+    .description("Turns the disks of a node into volumes for containers, over the Container Storage Interface.")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .configureHelp({ sortOptions: false, showGlobalOptions: false })
+    .exitOverride();
+  serveHelp(root);
+  const pool = root.command("pool").description("Make and look at pools: the folders where volumes live.");
+  for (const add of [poolInit, poolShow]) add(pool);
+  const volume = root.command("volume").description("Work with volumes of any CSI driver, as an orchestrator does.");
+  for (const add of [volumeCreate, volumeList, volumeShow, volumeDelete, volumeExpand, volumeAttach, volumeDetach])
+    add(volume);
+  for (const add of [volumeStage, volumeUnstage, volumePublish, volumeUnpublish, volumeStats, volumeValidate])
+    add(volume);
+  const snapshot = root.command("snapshot").description("Work with snapshots of any CSI driver.");
+  for (const add of [snapshotCreate, snapshotList, snapshotDelete]) add(snapshot);
+  for (const add of [info, probe, doctor, quickstart, completion]) add(root);
+  return root;
+}
+
+/** Runs a command line. What commander itself refuses is told already and gives exit code 2. */
+export async function run(args: readonly string[]): Promise<void> {
+  try {
+    const root = program();
+    if (args.length === 0) root.help();
+    await root.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  }
+}
+
+/** `serve` is started by main.ts, past commander; here it has its help and its place in the completion. */
+function serveHelp(root: Command): void {
+  const serve = root
+    .command("serve")
+    .summary("run the driver")
+    .description("Runs the driver on a Unix socket until SIGTERM or SIGINT.");
+  for (const [name, flag] of Object.entries<{ value?: string; repeated?: boolean; text: string }>(serveFlags)) {
+    const option = new Option(flag.value === undefined ? `--${name}` : `--${name} <${flag.value}>`, flag.text);
+    serve.addOption(flag.repeated ? option.argParser(listOf) : option);
+  }
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { makeFolder } from "./scratch.ts";
+import { CheckFailed } from "./story.ts";
+import { compare, copyTree, manifestOf } from "./tree.ts";
+import { checkLines, Writer } from "./writer.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-checks-"));
+after(() => rmSync(folder, { recursive: true }));
+const failed = (pattern: RegExp) => (error: unknown) => error instanceof CheckFailed && pattern.test(error.message);
+
+test("a copied tree is the same, and each difference is named", async () => {
+  const [from, to] = [join(folder, "from"), join(folder, "to")];
+  mkdirSync(join(from, "a/b"), { recursive: true });
+  mkdirSync(join(from, "skipped"));
+  writeFileSync(join(from, "skipped/x"), "x");
+  writeFileSync(join(from, "a/b/text"), "text");
+  writeFileSync(join(from, "a/run"), "#!");
+  chmodSync(join(from, "a/run"), 0o755);
+  symlinkSync("b/text", join(from, "a/link"));
+  const { manifest, bytes } = await manifestOf(from, new Set(["skipped"]));
+  assert.deepEqual([[...manifest.keys()].sort(), bytes], [["a/b/text", "a/link", "a/run"], 6]);
+  mkdirSync(to);
+  await copyTree(from, to, manifest);
+  compare("the copy", manifest, (await manifestOf(to)).manifest);
+
+  writeFileSync(join(to, "a/b/text"), "tExt");
+  chmodSync(join(to, "a/run"), 0o644);
+  rmSync(join(to, "a/link"));
+  writeFileSync(join(to, "more"), "");
+  const { manifest: found } = await manifestOf(to);
+  const all =
+    /the copy is not.*\n.*differs: a\/b\/text.*\n.*missing: a\/link\n.*differs: a\/run \(644.*755.*\n.*not expected: more/;
+  const sorted = new Map([...manifest].sort(([a], [b]) => (a < b ? -1 : 1)));
+  assert.throws(() => compare("the copy", sorted, found), failed(all));
+});
+
+test("the journal's lines are whole, in order, and as many as time allows", async () => {
+  const path = join(folder, "journal");
+  const writer = await Writer.start(path);
+  while (writer.lines < 5) await new Promise(setImmediate);
+  await writer.stop();
+  assert.equal(await checkLines(path, 5, writer.lines), writer.lines);
+  await assert.rejects(checkLines(path, writer.lines + 1, writer.lines + 1), failed(/must have/));
+  await assert.rejects(checkLines(path, 0, 1), failed(/must have/));
+  appendFileSync(path, "line");
+  assert.equal(
+    await checkLines(path, 5, writer.lines),
+    writer.lines,
+    "a last line that is half there was not acknowledged",
+  );
+  appendFileSync(path, " 9999\nline 0\n");
+  await assert.rejects(checkLines(path, 0, 10_000), failed(/is 'line 9999'/));
+});
+
+test("only a folder that quickstart made is cleared away", () => {
+  const foreign = join(folder, "foreign");
+  mkdirSync(foreign);
+  writeFileSync(join(foreign, "precious"), "");
+  assert.throws(() => makeFolder(foreign), failed(/not made by quickstart/));
+  symlinkSync(foreign, join(folder, "link"));
+  assert.throws(() => makeFolder(join(folder, "link")), failed(/not a folder of this user/));
+  const own = join(folder, "own");
+  assert.deepEqual(makeFolder(own), { cleared: false });
+  writeFileSync(join(own, "left"), "");
+  assert.deepEqual(makeFolder(own), { cleared: true });
+});
