@@ -6,7 +6,7 @@
 import type { Inventory } from "./inventory.ts";
 import type { Key, PoolCapacity } from "./pool.ts";
 import { Problem } from "./problem.ts";
-import { type Aside, discardAside, makeAside } from "./shelf.ts";
+import { type Aside, makeAside } from "./shelf.ts";
 
 export interface Limits {
   /** Bytes; absent: measured. */
@@ -27,19 +27,21 @@ export class Accounting {
   readonly #limits: Limits;
   readonly #inventory: Inventory;
   readonly #measure: () => Promise<number>;
+  readonly #discard: (aside: Aside) => Promise<void>;
   #measured: { readonly size: number; readonly at: number } | undefined;
 
   constructor(
-    pool: { folder: string; name: string },
+    pool: { readonly folder: string; readonly name: string },
     limits: Limits,
     inventory: Inventory,
-    measure: () => Promise<number>,
+    bytes: { readonly measure: () => Promise<number>; readonly discard: (aside: Aside) => Promise<void> },
   ) {
     this.#pool = pool.folder;
     this.#name = pool.name;
     this.#limits = limits;
     this.#inventory = inventory;
-    this.#measure = measure;
+    this.#measure = bytes.measure;
+    this.#discard = bytes.discard;
   }
 
   /** A place in `building/` with `size` bytes promised to it. Throws POOL_FULL with the figures. */
@@ -61,7 +63,7 @@ export class Accounting {
 
   /** Gives up what `promise` gave, with all that was built in it. May be called twice. */
   async withdraw(aside: Aside): Promise<void> {
-    await discardAside(aside);
+    await this.#discard(aside);
     this.#inventory.reclaimed(aside.path);
   }
 

@@ -57,12 +57,20 @@ export abstract class FolderPool {
     this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume });
     this.snapshots = new Shelf(place.folder, "snapshot", { encode: encodeSnapshot, decode: decodeSnapshot });
     this.inventory = new Inventory(place.folder, { volume: this.volumes, snapshot: this.snapshots }, this.#presence);
-    this.accounting = new Accounting(place, limits, this.inventory, () => this.measure());
+    this.accounting = new Accounting(place, limits, this.inventory, {
+      measure: () => this.measure(),
+      discard: (aside) => this.discard(aside),
+    });
     this.attachmentRecords = place.shared ? new AttachmentRecords(place.folder) : undefined;
   }
 
   /** Bytes: how large the pool is where its configuration does not say. */
   protected abstract measure(): Promise<number>;
+
+  /** Removes what is aside, with all that is in it. May be called twice. A backend may know a faster way. */
+  protected discard(aside: Aside): Promise<void> {
+    return discardAside(aside);
+  }
 
   find(key: Key): Promise<Volume | undefined> {
     return this.volumes.find(key);
@@ -133,7 +141,7 @@ export abstract class FolderPool {
       const lock = await lockFile(this.lockPath(aside.kind === "snapshot" ? "snapshot" : "volume", aside.key));
       if ("heldBy" in lock) continue;
       try {
-        await discardAside(aside);
+        await this.discard(aside);
         this.inventory.reclaimed(aside.path);
       } finally {
         await lock.release();
@@ -186,7 +194,7 @@ export abstract class FolderPool {
     this.#reclaiming = this.#reclaiming.then(async () => {
       if (this.#stopped) return;
       try {
-        await discardAside(aside);
+        await this.discard(aside);
         this.inventory.reclaimed(aside.path);
       } catch {
         // It stays counted, and the next start tries again.

@@ -147,6 +147,13 @@ export interface OpenOptions {
   readonly keep: boolean;
 }
 
+/** Bytes. */
+export interface VolumeUsage {
+  readonly used: number;
+  /** What the volume can still take: within its size and what the pool has left. */
+  readonly available: number;
+}
+
 /** A page of an ordered list: `after` absent is the start, `next` absent the end. Ordered by key. */
 export interface KeyedPage<T> {
   readonly entries: readonly T[];
@@ -214,6 +221,9 @@ export interface Pool {
   rework(volume: Volume, work: (device: string) => Promise<void>, progress: Progress): Promise<boolean>;
   /** After LOOP_SET_CAPACITY or its like: the device that is open has the volume's size. Bytes that it has now. */
   resizeOpened(volume: Volume): Promise<number>;
+
+  /** Of a volume that shares its file system with others, where that counts each by itself; absent, or undefined: statfs tells. */
+  usage?(volume: Volume): Promise<VolumeUsage | undefined>;
 
   // Life.
 

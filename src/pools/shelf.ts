@@ -67,6 +67,7 @@ export async function listAside(pool: string, where: "building" | "trash"): Prom
   });
 }
 
+/** Gone with all that is in it. May be called twice. */
 export async function discardAside(aside: Aside): Promise<void> {
   await rm(aside.path, { recursive: true, force: true });
 }

@@ -29,6 +29,8 @@ export class UseRules {
       const total = await deviceSize(place.device);
       return [{ unit: "BYTES", total, available: 0, used: total }];
     }
+    const own = await pool.usage?.(volume);
+    if (own) return [{ unit: "BYTES", total: volume.size, ...own }];
     const { bytes, inodes } = await this.#usage(volume, asked.path);
     return [
       { unit: "BYTES", ...bytes },

@@ -1,14 +1,28 @@
 /**
- * The directory backend: each volume is a plain folder that is bind-mounted. The fastest start, no block device; the
- * size is a promise that is accounted for and, on a plain file system, not enforced.
+ * The directory backend: each volume is a folder that is bind-mounted. The fastest start and no block device. On btrfs
+ * the folders are subvolumes, with snapshots and clones, and with enforced sizes where quotas are on; elsewhere a size is a
+ * promise that is accounted for and not enforced.
  */
-import { mkdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
 import { filesystemSpace } from "../../host/copies.ts";
 import type { Limits } from "../accounting.ts";
 import { FolderPool, type PoolPlace } from "../folder-pool.ts";
-import type { Attachments, NewVolume, Opened, Place, Pool, PoolFeatures, Snapshot, Volume } from "../pool.ts";
+import type {
+  Attachments,
+  NewSnapshot,
+  NewVolume,
+  Opened,
+  Place,
+  Pool,
+  PoolFeatures,
+  Progress,
+  Snapshot,
+  Volume,
+  VolumeUsage,
+} from "../pool.ts";
 import { Problem } from "../problem.ts";
+import { type Aside, discardAside } from "../shelf.ts";
+import { type Trees, treesOf } from "./trees.ts";
 
 const dataName = "data";
 
@@ -16,16 +30,19 @@ export class DirectoryPool extends FolderPool implements Pool {
   readonly features: PoolFeatures;
   readonly attachments?: Attachments;
 
-  private constructor(place: PoolPlace, limits: Limits) {
+  readonly #trees: Trees;
+
+  private constructor(place: PoolPlace, limits: Limits, trees: Trees) {
     super(place, limits);
+    this.#trees = trees;
     this.features = {
       gives: "directory",
       block: false,
-      snapshots: false,
-      clones: false,
+      snapshots: trees.copies,
+      clones: trees.copies,
       expand: true,
       multiNode: place.shared,
-      enforcesSize: false,
+      enforcesSize: trees.limits,
       minimumSize: 1,
     };
     const records = this.attachmentRecords;
@@ -41,7 +58,7 @@ export class DirectoryPool extends FolderPool implements Pool {
   }
 
   static async open(place: PoolPlace, limits: Limits): Promise<DirectoryPool> {
-    const pool = new DirectoryPool(place, limits);
+    const pool = new DirectoryPool(place, limits, await treesOf(place.folder));
     await pool.enter();
     return pool;
   }
@@ -51,12 +68,17 @@ export class DirectoryPool extends FolderPool implements Pool {
     return (await filesystemSpace(this.folder)).total;
   }
 
+  protected override async discard(aside: Aside): Promise<void> {
+    await this.#trees.remove(aside.path, dataName);
+    await discardAside(aside);
+  }
+
   async create(volume: NewVolume): Promise<Volume> {
-    if (volume.origin)
-      throw new Problem("SOURCE_UNSUPPORTED", `the pool '${this.name}' makes no copies of directories`);
+    const source = volume.origin && (await this.#source(volume.origin));
     const aside = await this.accounting.promise("volume", volume.key, volume.size);
     try {
-      await mkdir(join(aside.path, dataName), { mode: 0o755 });
+      if (source === undefined) await this.#trees.make(aside.path, dataName, volume.size);
+      else await this.#trees.copy(source, aside.path, dataName, volume.size);
       const made: Volume = { ...volume, created: Date.now() };
       await this.appearVolume(aside, made);
       return made;
@@ -71,6 +93,7 @@ export class DirectoryPool extends FolderPool implements Pool {
     const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
     try {
       const grown = { ...volume, size };
+      await this.#trees.limit(this.#data(volume), size);
       await this.regrown(grown);
       return grown;
     } finally {
@@ -78,8 +101,29 @@ export class DirectoryPool extends FolderPool implements Pool {
     }
   }
 
-  snapshot(): Promise<Snapshot> {
-    return Promise.reject(new Problem("FEATURE_ABSENT", `the pool '${this.name}' has no snapshots`));
+  /** One instant of the tree, what its users have only in memory left out: the kernel commits before it copies. */
+  async snapshot(snapshot: NewSnapshot, source: Volume, sourceId: string, work: Progress): Promise<Snapshot> {
+    if (!this.#trees.copies)
+      throw new Problem("FEATURE_ABSENT", `the pool '${this.name}' has no snapshots: it is not on btrfs`);
+    const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
+    try {
+      work.step("cutting");
+      await this.#trees.copy(this.#data(source), aside.path, dataName, source.size);
+      const made: Snapshot = {
+        ...snapshot,
+        origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
+        size: source.size,
+        created: Date.now(),
+        access: source.access,
+        fsType: "",
+        latch: { state: "blank" },
+      };
+      await this.appearSnapshot(aside, made);
+      return made;
+    } catch (error) {
+      await this.accounting.withdraw(aside);
+      throw error;
+    }
   }
 
   async open(volume: Volume): Promise<Opened> {
@@ -108,6 +152,28 @@ export class DirectoryPool extends FolderPool implements Pool {
 
   async resizeOpened(volume: Volume): Promise<number> {
     return volume.size;
+  }
+
+  async usage(volume: Volume): Promise<VolumeUsage | undefined> {
+    return this.#trees.usage(this.#data(volume), volume.size);
+  }
+
+  async #source(origin: NonNullable<NewVolume["origin"]>): Promise<string> {
+    if (!this.#trees.copies) {
+      throw new Problem(
+        "SOURCE_UNSUPPORTED",
+        `the pool '${this.name}' makes no copies of directories: it is not on btrfs`,
+      );
+    }
+    if (origin.kind === "snapshot") {
+      const snapshot = await this.snapshots.find(origin.key);
+      if (snapshot?.nonce !== origin.nonce)
+        throw new Problem("SNAPSHOT_NOT_FOUND", `there is no snapshot ${origin.id}`);
+      return this.snapshots.path(origin.key, dataName);
+    }
+    const volume = await this.volumes.find(origin.key);
+    if (volume?.nonce !== origin.nonce) throw new Problem("VOLUME_NOT_FOUND", `there is no volume ${origin.id}`);
+    return this.#data(volume);
   }
 
   /** A folder's place in its pool, for whoever mounts it. */
