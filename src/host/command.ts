@@ -42,7 +42,7 @@ export class CommandError extends Error {
     what: string,
     end: { exitCode?: number | undefined; killedBy?: string | undefined; stdout?: string; stderr?: string } = {},
   ) {
-    const said = lastLines(end.stderr || end.stdout || "");
+    const said = summary(end.stderr || end.stdout || "");
     super(`${[program, ...args].join(" ")}: ${what}${said === "" ? "" : `: ${said}`}`);
     this.name = "CommandError";
     this.program = program;
@@ -55,9 +55,11 @@ export class CommandError extends Error {
   }
 }
 
-function lastLines(text: string): string {
+function summary(text: string): string {
   const lines = text.split(/[\r\n]+/).filter((line) => line.trim() !== "");
-  return lines.slice(-3).join(" | ").slice(-600);
+  // Tools say what is wrong first, or last after a lot of progress.
+  const chosen = lines.length <= 4 ? lines : [lines[0], "...", ...lines.slice(-2)];
+  return chosen.join(" | ").slice(0, 600);
 }
 
 const environment = { LC_ALL: "C", PATH: "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin" };

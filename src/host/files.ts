@@ -113,11 +113,11 @@ export function syncDirectory(path: string): Promise<void> {
 
 function follow(path: string, commit: Commit): void {
   commits.set(path, commit);
-  const done = () => {
+  const advance = () => {
     if (commit.next) follow(path, { running: commit.next, next: undefined });
     else commits.delete(path);
   };
-  commit.running.then(done, done);
+  commit.running.then(advance, advance);
 }
 
 /**

@@ -1,27 +1,160 @@
-import { run } from "./command.ts";
-export async function freeze(o: {
-  mountPath: string;
-  maxMs: number;
-  record: () => Promise<void>;
-}): Promise<{ thaw(): Promise<boolean>; frozenMs(): number }> {
-  await o.record();
-  const t = Date.now();
-  await run("fsfreeze", ["-f", o.mountPath]);
-  let ms = 0;
+/**
+ * Holding a mounted file system still (FIFREEZE). A freeze outlives the process that asked for it, so a helper in a
+ * session of its own makes it, and thaws at the end of its pipe (we died, or asked) or of its time. What kills both
+ * leaves it frozen: `record` is for start-up to know.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { closeFile, openFile } from "./files.ts";
+import { abandonable, mayHang } from "./lane.ts";
+import { mountAt } from "./mount-at.ts";
+import { ioctl, syncfs } from "./native.ts";
+import { isSystemError } from "./system-error.ts";
+
+const FITHAW = 0xc0045878;
+
+const script = `
+trap 'exit 143' TERM INT HUP
+fsfreeze -f "$1" || exit 1
+trap 'fsfreeze -u "$1" 2>/dev/null' EXIT
+echo frozen
+timeout "$2" cat >/dev/null || echo late
+`;
+
+export interface FreezeOptions {
+  /** Where the file system is mounted. */
+  readonly mountPath: string;
+  /** The helper thaws after this long, whatever we do. */
+  readonly maxMs: number;
+  /** Awaited before anything is frozen: durable knowledge that the path may be. */
+  readonly record: () => Promise<void>;
+  /** Gives up waiting for the freeze; what then still freezes is thawed by the helper at once. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Frozen {
+  /** True: it stood still until this call. False: its time had run out before. May be called twice. */
+  thaw(): Promise<boolean>;
+  /** Milliseconds from the freeze to the thaw, or to now. */
+  frozenMs(): number;
+}
+
+/**
+ * Writes out what is dirty, so that the freeze is short, then freezes. EBUSY, in the message: somebody else froze it
+ * already. ENOTSUP: the file system cannot. When it throws, nothing stays frozen.
+ */
+export async function freeze(options: FreezeOptions): Promise<Frozen> {
+  const { mountPath, maxMs, signal } = options;
+  const fd = await openFile(mountPath, constants.O_RDONLY | constants.O_DIRECTORY);
+  let syncing: Promise<unknown> = Promise.resolve();
+  try {
+    syncing = syncfs(fd, mountPath, mayHang, signal);
+    await abandonable(syncing, signal);
+    await options.record();
+    const helper = await startHelper(mountPath, maxMs, signal);
+    return held(fd, mountPath, helper);
+  } catch (error) {
+    // A sync that was given up still needs the descriptor.
+    const close = () => void closeFile(fd).catch(() => undefined);
+    syncing.then(close, close);
+    throw error;
+  }
+}
+
+interface Helper {
+  readonly child: ChildProcess;
+  readonly since: number;
+  readonly ended: Promise<void>;
+  said(): string;
+}
+
+function startHelper(mountPath: string, maxMs: number, signal: AbortSignal | undefined): Promise<Helper> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("/bin/sh", ["-c", script, "holdfast-freeze", mountPath, String(maxMs / 1000)], {
+      cwd: "/",
+      detached: true,
+      env: { LC_ALL: "C", PATH: "/usr/sbin:/sbin:/usr/bin:/bin" },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let out = "";
+    let err = "";
+    const giveUp = (why: unknown) => {
+      clearTimeout(limit);
+      signal?.removeEventListener("abort", abort);
+      child.stdin.destroy();
+      child.unref();
+      reject(why);
+    };
+    const abort = () => giveUp(signal?.reason);
+    const limit = setTimeout(() => giveUp(new Error(`${mountPath} did not freeze within ${maxMs} ms`)), maxMs);
+    signal?.addEventListener("abort", abort, { once: true });
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    child.once("error", giveUp);
+    child.stdin.on("error", () => undefined);
+    child.stderr.on("data", (chunk) => {
+      err += chunk;
+    });
+    child.once("close", (code) =>
+      giveUp(new Error(`cannot freeze ${mountPath}: ${err.trim() || `exit code ${code}`}`)),
+    );
+    child.stdout.on("data", (chunk) => {
+      out += chunk;
+      if (!out.startsWith("frozen")) return;
+      clearTimeout(limit);
+      signal?.removeEventListener("abort", abort);
+      resolve({ child, since: performance.now(), ended, said: () => out });
+    });
+  });
+}
+
+function held(fd: number, mountPath: string, helper: Helper): Frozen {
+  let until: number | undefined;
+  let result: Promise<boolean> | undefined;
+  const end = async () => {
+    try {
+      // At once and by ourselves: the helper, dead or alive, finds it done.
+      const stood = await fithaw(fd, mountPath);
+      until = performance.now();
+      helper.child.stdin?.end();
+      // Before anybody may freeze again: a late helper would thaw that freeze.
+      await helper.ended;
+      return stood && !helper.said().includes("late");
+    } finally {
+      helper.child.stdin?.end();
+      await closeFile(fd);
+    }
+  };
   return {
-    thaw: async () => {
-      await run("fsfreeze", ["-u", o.mountPath]);
-      ms = Date.now() - t;
-      return true;
+    thaw: () => {
+      result ??= end();
+      return result;
     },
-    frozenMs: () => ms,
+    frozenMs: () => (until ?? performance.now()) - helper.since,
   };
 }
-export async function thaw(p: string): Promise<boolean> {
+
+async function fithaw(fd: number, path: string): Promise<boolean> {
   try {
-    await run("fsfreeze", ["-u", p]);
+    await ioctl({ syscall: "ioctl(FITHAW)", path }, fd, FITHAW, 0, mayHang);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (isSystemError(error, "EINVAL")) return false;
+    throw error;
+  }
+}
+
+/** Thaws what is mounted at the path. False: it was not frozen, or nothing is mounted there any more. */
+export async function thaw(mountPath: string): Promise<boolean> {
+  try {
+    if (!(await mountAt(mountPath))) return false;
+    const fd = await openFile(mountPath, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      return await fithaw(fd, mountPath);
+    } finally {
+      await closeFile(fd);
+    }
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { allowDiscards } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
 import { readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
@@ -63,7 +64,9 @@ export async function attachLoop(options: AttachOptions): Promise<LoopDevice> {
   const backing = await openBacking(options.path, options.readonly ?? false);
   try {
     if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
-    return await configureFree(backing, options);
+    const loop = await configureFree(backing, options);
+    await allowDiscards(loop.number);
+    return loop;
   } finally {
     await closeFile(backing);
   }

@@ -6,6 +6,7 @@ import { abandonable, mayHang } from "./lane.ts";
 import { ioctlBuffer } from "./native.ts";
 
 const BLKGETSIZE64 = 0x80081272;
+const BLKROSET = 0x125d;
 
 export interface FilesystemUsage {
   readonly bytes: { readonly total: number; readonly available: number; readonly used: number };
@@ -13,12 +14,13 @@ export interface FilesystemUsage {
   readonly inodes: { readonly total: number; readonly available: number; readonly used: number };
 }
 
-/** statfs(2) of a volume's path. Rejects with a TimeoutError when it does not answer; the call itself may go on. */
+/** statfs(2) of a volume's path. Rejects with a TimeoutError, or the signal's reason; the call itself may go on. */
 export async function filesystemUsage(
   path: string,
-  options: { readonly timeoutMs?: number } = {},
+  options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
 ): Promise<FilesystemUsage> {
-  const signal = AbortSignal.timeout(options.timeoutMs ?? 5000);
+  const limit = AbortSignal.timeout(options.timeoutMs ?? 5000);
+  const signal = options.signal ? AbortSignal.any([limit, options.signal]) : limit;
   const s = await abandonable(
     mayHang.run(() => statfs(path), signal),
     signal,
@@ -46,4 +48,14 @@ export function syncDevice(path: string): Promise<void> {
   return syncFile(path);
 }
 
-export async function setReadOnly(_d: string, _r: boolean): Promise<void> {}
+/** Makes the whole device refuse writes, or take them again: a read-only mount of its node says nothing about it. */
+export async function setReadOnly(path: string, readonly: boolean): Promise<void> {
+  const fd = await openFile(path, constants.O_RDONLY);
+  try {
+    const value = Buffer.alloc(4);
+    value.writeInt32LE(readonly ? 1 : 0);
+    await ioctlBuffer({ syscall: "ioctl(BLKROSET)", path }, fd, BLKROSET, value);
+  } finally {
+    await closeFile(fd);
+  }
+}

@@ -1,55 +1,48 @@
-import { run } from "../command.ts";
+/** What the driver needs of a file system, and the ones that it knows. */
+import { BtrfsFilesystem } from "./btrfs.ts";
+import { Ext4Filesystem } from "./ext4.ts";
+import type { CheckResult, FormatOptions, ToolOptions } from "./tools.ts";
+import { XfsFilesystem } from "./xfs.ts";
 
-interface O {
-  signal?: AbortSignal;
-  onStart?: (pid: number) => void;
-  options?: readonly string[];
-  keepReservation?: boolean;
-}
+export { probe } from "./probe.ts";
+
+/** `device` is always a block device as `/dev/loop3`, which nobody else has open. Programs that fail: CommandError. */
 export interface Filesystem {
-  name: string;
-  minimumBytes: number;
-  growsMounted: boolean;
-  mountFlags: readonly string[];
-  format(device: string, o: O): Promise<void>;
+  /** As in the kernel's list: `ext4`. */
+  readonly name: string;
+  /** Bytes: the smallest device on which it can be made, mounted and written to. */
+  readonly minimumBytes: number;
+  /** It grows while mounted, in transactions of its own, with no more rights than a mount needs. */
+  readonly growsMounted: boolean;
+  /** Mount flags with which it gives freed space back to the device at once. */
+  readonly mountFlags: readonly string[];
+  /**
+   * Makes the file system; durable on return. Decides nothing: whoever calls it holds the format latch. What an earlier
+   * attempt left is wiped; a device with any other content is refused (ForeignContent).
+   */
+  format(device: string, options: FormatOptions): Promise<void>;
+  /** Whether a check is due before the next mount: marked dirty or damaged. One small read, changes nothing. */
   needsCheck(device: string): Promise<boolean>;
-  check(
-    device: string,
-    o: O & { repair: "preen" | "full" | "none" },
-  ): Promise<{ state: "clean" | "repaired" | "damaged"; text: string }>;
-  newUuid(device: string, o: O): Promise<void>;
-  growOffline(device: string, o: O): Promise<void>;
-  growOnline(mount: string, device: string): Promise<void>;
+  /** `none` changes nothing, `preen` what is safe by itself, `full` all that the checker can. Never throws data away. */
+  check(device: string, options: ToolOptions & { readonly repair: "none" | "preen" | "full" }): Promise<CheckResult>;
+  /** A new UUID, so that a copy can be mounted beside its source. For a copy aside: after a crash throw it away. */
+  newUuid(device: string, options: ToolOptions): Promise<void>;
+  /** Grows to the device's size while not mounted. ext4 needs a full check after a crash in it. Grown already: nothing. */
+  growOffline(device: string, options: ToolOptions): Promise<void>;
+  /** Grows a mounted one to its device's size. EPERM: ext4 without CAP_SYS_RESOURCE. Grown already: nothing. */
+  growOnline(mountPath: string, device: string): Promise<void>;
+  /** Bytes that the file system takes of its device, by its superblock. */
+  size(device: string): Promise<number>;
 }
-const ext4: Filesystem = {
-  name: "ext4",
-  minimumBytes: 4194304,
-  growsMounted: false,
-  mountFlags: ["discard"],
-  format: async (d, o) =>
-    void (await run("mkfs.ext4", ["-q", "-F", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", d], {
-      signal: o.signal,
-    })),
-  needsCheck: async () => false,
-  check: async () => ({ state: "clean", text: "" }),
-  newUuid: async (d) => {
-    await run("e2fsck", ["-fy", d]).catch(() => undefined);
-    await run("tune2fs", ["-U", "random", d]);
-  },
-  growOffline: async (d) => {
-    await run("e2fsck", ["-fy", d]).catch(() => undefined);
-    await run("resize2fs", [d]);
-  },
-  growOnline: async (_m, d) => void (await run("resize2fs", [d])),
-};
+
+const known: readonly Filesystem[] = [new Ext4Filesystem(), new XfsFilesystem(), new BtrfsFilesystem()];
+const byName = new Map(known.map((each) => [each.name, each]));
+
+/** Absent: not one of ours. */
 export function filesystem(name: string): Filesystem | undefined {
-  return name === "ext4" ? ext4 : undefined;
+  return byName.get(name);
 }
-export async function probe(device: string): Promise<{ type: string } | undefined> {
-  try {
-    const { stdout } = await run("blkid", ["-p", "-o", "value", "-s", "TYPE", device]);
-    return { type: stdout.trim() };
-  } catch {
-    return undefined;
-  }
+
+export function filesystemNames(): readonly string[] {
+  return known.map((each) => each.name);
 }

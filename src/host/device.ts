@@ -1,0 +1,52 @@
+/** What stands at the start of a block device, and whether anybody uses it. */
+import { constants, read } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+import { closeFile, openFile } from "./files.ts";
+import { isSystemError } from "./system-error.ts";
+
+const readBytes = promisify(read);
+
+async function withDevice<T>(path: string, flags: number, use: (fd: number) => Promise<T>): Promise<T> {
+  const fd = await openFile(path, flags);
+  try {
+    return await use(fd);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+/** The first `bytes` of the device, less where it is smaller. */
+export function readHead(path: string, bytes: number): Promise<Buffer> {
+  return withDevice(path, constants.O_RDONLY, async (fd) => {
+    const buffer = Buffer.alloc(bytes);
+    let at = 0;
+    while (at < bytes) {
+      const { bytesRead } = await readBytes(fd, buffer, at, bytes - at, at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
+    }
+    return buffer.subarray(0, at);
+  });
+}
+
+/** Whether the first `bytes` read as zeros. */
+export async function isAllZero(path: string, bytes: number): Promise<boolean> {
+  return (await readHead(path, bytes)).every((byte) => byte === 0);
+}
+
+/**
+ * Waits until no file system has the device, in any mount namespace: the kernel lets go of it a moment after the last
+ * unmount, or much later when somebody else holds it. False: still held after `patienceMs` (default 2,000).
+ */
+export async function untilUnused(path: string, patienceMs = 2000): Promise<boolean> {
+  for (const start = performance.now(); ; await delay(2)) {
+    try {
+      await withDevice(path, constants.O_RDONLY | constants.O_EXCL, async () => undefined);
+      return true;
+    } catch (error) {
+      if (!isSystemError(error, "EBUSY")) throw error;
+      if (performance.now() - start > patienceMs) return false;
+    }
+  }
+}
