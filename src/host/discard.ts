@@ -4,6 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { abandonable, mayHang } from "./lane.ts";
 import { ioctlBuffer, syncfs } from "./native.ts";
+import { isSystemError } from "./system-error.ts";
 
 const FITRIM = 0xc0185879;
 
@@ -25,30 +26,28 @@ export async function trim(mountPath: string, signal?: AbortSignal): Promise<num
   return Number(range.readBigUInt64LE(8));
 }
 
-const limitOf = (number: number, name: "discard_max_bytes" | "discard_max_hw_bytes") =>
-  `/sys/block/loop${number}/queue/${name}`;
+const limitPath = (number: number) => `/sys/block/loop${number}/queue/discard_max_bytes`;
 
 /**
- * The most that one discard on the loop device may free, in bytes; 0 turns discards off, so that blocks that were
- * reserved stay so. It outlives the attachment: the next file on this number inherits it (`attachLoop` undoes a 0).
+ * Turns discards off on an attached loop device, so that blocks that were reserved stay so. The kernel keeps this for
+ * the number, over attachments, and takes no other value afterwards: `attachLoop` renews a number that it finds so.
  * Fails where /sys is read-only, as in some containers.
  */
-export async function setDiscardLimit(number: number, bytes: number): Promise<void> {
-  const path = limitOf(number, "discard_max_bytes");
+export async function forbidDiscards(number: number): Promise<void> {
+  const path = limitPath(number);
   try {
-    await writeFile(path, String(bytes));
+    await writeFile(path, "0");
   } catch (error) {
-    throw new Error(`cannot limit discards of /dev/loop${number}: ${path} is not writable`, { cause: error });
+    throw new Error(`cannot turn discards of /dev/loop${number} off: ${path} is not writable`, { cause: error });
   }
 }
 
-/** Undoes the 0 that an earlier user of the number may have left. Without effect where /sys is read-only. */
-export async function allowDiscards(number: number): Promise<void> {
+/** Whether the number, attached or not, refuses discards because somebody said so. */
+export async function discardsForbidden(number: number): Promise<boolean> {
   try {
-    if ((await readFile(limitOf(number, "discard_max_bytes"), "latin1")).trim() !== "0") return;
-    const most = await readFile(limitOf(number, "discard_max_hw_bytes"), "latin1");
-    if (most.trim() !== "0") await writeFile(limitOf(number, "discard_max_bytes"), most.trim());
-  } catch {
-    // Discards are a service, not a promise: a volume without them is whole.
+    return (await readFile(limitPath(number), "latin1")).trim() === "0";
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return false;
+    throw error;
   }
 }

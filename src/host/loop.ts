@@ -4,7 +4,7 @@
  */
 import { closeSync, constants } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { allowDiscards } from "./discard.ts";
+import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
 import { readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
@@ -13,6 +13,8 @@ import { isSystemError, SystemError } from "./system-error.ts";
 const LOOP_CONFIGURE = 0x4c0a;
 const LOOP_CLR_FD = 0x4c01;
 const LOOP_SET_CAPACITY = 0x4c07;
+const LOOP_CTL_ADD = 0x4c80;
+const LOOP_CTL_REMOVE = 0x4c81;
 const LOOP_CTL_GET_FREE = 0x4c82;
 const LO_FLAGS_READ_ONLY = 1;
 const LO_FLAGS_AUTOCLEAR = 4;
@@ -64,9 +66,7 @@ export async function attachLoop(options: AttachOptions): Promise<LoopDevice> {
   const backing = await openBacking(options.path, options.readonly ?? false);
   try {
     if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
-    const loop = await configureFree(backing, options);
-    await allowDiscards(loop.number);
-    return loop;
+    return await configureFree(backing, options);
   } finally {
     await closeFile(backing);
   }
@@ -89,15 +89,26 @@ async function configureFree(backing: number, options: AttachOptions): Promise<L
       const number = await ioctl({ syscall: "ioctl(LOOP_CTL_GET_FREE)" }, control, LOOP_CTL_GET_FREE);
       const device = `/dev/loop${number}`;
       try {
+        if (await discardsForbidden(number)) await renew(control, number);
         return await configure(device, number, backing, options);
       } catch (error) {
         // Another process took the number between the two calls, or it is still being freed.
-        if (attempt >= 500 || !isSystemError(error, "EBUSY", "ENXIO")) throw error;
+        if (attempt >= 500 || !isSystemError(error, "EBUSY", "ENXIO", "ENODEV")) throw error;
         if (attempt % 8 === 7) await delay(Math.random() * 5);
       }
     }
   } finally {
     await closeFile(control);
+  }
+}
+
+/** A number whose earlier user turned discards off keeps that until its device is made anew. EBUSY: taken meanwhile. */
+async function renew(control: number, number: number): Promise<void> {
+  await ioctl({ syscall: "ioctl(LOOP_CTL_REMOVE)" }, control, LOOP_CTL_REMOVE, number);
+  try {
+    await ioctl({ syscall: "ioctl(LOOP_CTL_ADD)" }, control, LOOP_CTL_ADD, number);
+  } catch (error) {
+    if (!isSystemError(error, "EEXIST")) throw error;
   }
 }
 

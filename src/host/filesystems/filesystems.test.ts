@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { hasCapability } from "../capabilities.ts";
 import { diskUsage, sparseCopy } from "../copies.ts";
 import { isAllZero } from "../device.ts";
-import { setDiscardLimit, trim } from "../discard.ts";
+import { forbidDiscards, trim } from "../discard.ts";
 import { freeze, thaw } from "../freeze.ts";
 import { isLocked } from "../locks.ts";
 import { attachLoop, type LoopDevice, setCapacity } from "../loop.ts";
@@ -133,7 +133,7 @@ test("ext4: mkfs options of the caller win; what was reserved stays so; a damage
   const fs = fsOf("ext4");
   const loop = await device("options.img", 32 * MiB);
   execFileSync("fallocate", ["-l", String(32 * MiB), at("options.img")]);
-  await setDiscardLimit(loop.number, 0);
+  await forbidDiscards(loop.number);
   await fs.format(loop.device, { options: ["-b", "1024", "-E", "packed_meta_blocks=1", "-O", "^has_journal"] });
   await mountFilesystem({ fsType: "ext4", device: loop.device, target: at("a") });
   await assert.rejects(trim(at("a")), { code: "ENOTSUP" });

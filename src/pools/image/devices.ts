@@ -4,7 +4,7 @@
  */
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { setDiscardLimit } from "../../host/discard.ts";
+import { forbidDiscards } from "../../host/discard.ts";
 import { isLocked } from "../../host/locks.ts";
 import { attachLoop, BackingBusy, detachLoop, type LoopDevice, setCapacity } from "../../host/loop.ts";
 import { findLoops, loopStatus } from "../../host/loop-status.ts";
@@ -120,7 +120,7 @@ export class Devices {
   async #give(data: string, loop: LoopDevice): Promise<Opened> {
     this.#last.set(data, loop.number);
     // A discard would punch holes into what a thick pool reserved.
-    if (this.#thick) await setDiscardLimit(loop.number, 0);
+    if (this.#thick) await forbidDiscards(loop.number);
     return { gives: "device", device: loop.device, discards: !this.#thick, release: () => loop.close() };
   }
 
