@@ -43,7 +43,7 @@ export interface NewVolume {
   readonly nonce: Nonce;
   /** As the caller spelled it. */
   readonly name: string;
-  /** Bytes, a multiple of 512. */
+  /** Bytes, a multiple of 4096. */
   readonly size: number;
   readonly access: "block" | "mount";
   /** The file system that its first stage makes; empty for a raw volume and where the pool gives directories. */

@@ -5,11 +5,11 @@ import { chooseSize, defaultSize, fits } from "./sizes.ts";
 
 const outOfRange = (error: unknown) => error instanceof Problem && error.code === "SIZE_OUT_OF_RANGE";
 
-test("what is required, in whole sectors, at least the minimum", () => {
-  assert.equal(chooseSize({ required: 1000 }, 0, defaultSize), 1024);
+test("what is required, in whole blocks, at least the minimum", () => {
+  assert.equal(chooseSize({ required: 1000 }, 0, defaultSize), 4096);
   assert.equal(chooseSize({ required: 1 }, 4096, defaultSize), 4096);
   assert.equal(chooseSize({}, 0, defaultSize), defaultSize);
-  assert.equal(chooseSize({ limit: 1_000_000 }, 0, defaultSize), 999_936);
+  assert.equal(chooseSize({ limit: 1_000_000 }, 0, defaultSize), 999_424);
 });
 
 test("limits that exclude the required size or the minimum", () => {

@@ -4,18 +4,18 @@ import type { CapacityRange } from "./api.ts";
 
 /** A volume whose size nobody gave. */
 export const defaultSize = 1024 * 1024 * 1024;
-/** Block devices have whole sectors. */
-const sector = 512;
+/** Volumes are whole blocks of this size, which is what direct I/O needs at most. */
+const block = 4096;
 
 /**
- * The size for a new or grown volume: what is required, at least `minimum`, in whole sectors; without a wish `fallback`,
+ * The size for a new or grown volume: what is required, at least `minimum`, in whole blocks; without a wish `fallback`,
  * cut to the limit. Throws SIZE_OUT_OF_RANGE where limit and minimum exclude each other.
  */
 export function chooseSize(range: CapacityRange, minimum: number, fallback: number): number {
   const { required, limit } = checkRange(range);
   let size = required ?? fallback;
-  if (required === undefined && limit !== undefined) size = Math.min(size, limit - (limit % sector));
-  size = Math.ceil(Math.max(size, minimum) / sector) * sector;
+  if (required === undefined && limit !== undefined) size = Math.min(size, limit - (limit % block));
+  size = Math.ceil(Math.max(size, minimum) / block) * block;
   if (!Number.isSafeInteger(size))
     throw new Problem("SIZE_OUT_OF_RANGE", `${size} bytes are more than any pool can have`);
   if (limit !== undefined && size > limit) {

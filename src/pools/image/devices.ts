@@ -15,6 +15,12 @@ import { hasCode } from "../record.ts";
 
 /** A device that is being freed is gone within milliseconds; one that is held by somebody is not. */
 const patience = 3_000;
+/**
+ * Logical block size of every volume, in bytes, for its whole life. Left to itself the kernel takes 512 for a fresh file
+ * and 4096 for one that shares blocks (what direct I/O needs there: statx(2), STATX_DIOALIGN), so that a file system made
+ * before the first snapshot could not be mounted after it.
+ */
+const blockSize = 4096;
 
 interface FileIdentity {
   readonly dev: bigint;
@@ -39,7 +45,10 @@ export class Devices {
     const until = Date.now() + patience;
     for (;;) {
       try {
-        return this.#give(data, await attachLoop({ path: data, readonly: options.readonly, autoclear: !options.keep }));
+        return this.#give(
+          data,
+          await attachLoop({ path: data, readonly: options.readonly, autoclear: !options.keep, blockSize }),
+        );
       } catch (error) {
         if (!(error instanceof BackingBusy)) throw error;
         const kept = options.keep ? await this.#kept(data, file, options) : undefined;
@@ -104,7 +113,7 @@ export class Devices {
 
   /** A device for a file that is still aside: gone, with everything that held it, when this returns. */
   async aside(data: string, use: (device: string) => Promise<void>, work: Progress): Promise<void> {
-    const device = await attachLoop({ path: data, autoclear: true });
+    const device = await attachLoop({ path: data, autoclear: true, blockSize });
     try {
       await use(device.device);
     } finally {
