@@ -32,7 +32,7 @@ export function doctor(parent: Command): void {
 }
 
 async function examine(options: Options, command: Command): Promise<Finding[]> {
-  const config = configOf(command);
+  const config = await configOf(command);
   const { kernel } = await import("./doctor/kernel.ts");
   const { powers } = await import("./doctor/process.ts");
   const { loops } = await import("./doctor/loops.ts");

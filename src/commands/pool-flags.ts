@@ -21,7 +21,7 @@ export function withPools(command: Command): Command {
 }
 
 /** The configuration that those options name; undefined when they name no pool. Throws ConfigError. */
-export function configOf(command: Command): Config | undefined {
+export async function configOf(command: Command): Promise<Config | undefined> {
   const given = command.opts<PoolOptions>();
   if (given.config === undefined && given.pool === undefined) return undefined;
   const flags: Flags = {

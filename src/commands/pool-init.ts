@@ -29,7 +29,7 @@ export function poolInit(parent: Command): void {
     .action(async (path: string, options: Options) => {
       const folder = resolve(path);
       const flag = `new=${options.backend}:${folder}${options.shared ? ",shared" : ""}`;
-      const { pools, nodeId } = loadConfig({ pool: [flag], "node-id": options.nodeId });
+      const { pools, nodeId } = await loadConfig({ pool: [flag], "node-id": options.nodeId });
       for (const pool of pools) {
         const { name: backend } = await loadBackend(pool);
         const marker = await initPool({ folder, backend, shared: pool.shared, node: nodeId });

@@ -3,6 +3,7 @@ import { ConfigError } from "../config/config-error.ts";
 import { CsiError } from "../csi/client.ts";
 import { EndpointError } from "../csi/endpoint.ts";
 import { Problem } from "../pools/problem.ts";
+import { PoolConfigError } from "../pools/slots.ts";
 import { advised } from "./advice.ts";
 
 /** Prints the error to stderr, in JSON when the command line asked for it, and answers the exit code. */
@@ -31,7 +32,9 @@ interface ErrorView {
 
 function viewOf(error: unknown): ErrorView {
   if (error instanceof CsiError) return { exit: 1, message: error.message, code: error.code, rpc: error.rpc };
-  if (error instanceof ConfigError || error instanceof EndpointError) return { exit: 2, message: error.message };
+  if (error instanceof ConfigError || error instanceof EndpointError || error instanceof PoolConfigError) {
+    return { exit: 2, message: error.message };
+  }
   if (error instanceof Problem) return { exit: 1, message: error.message };
   if (!(error instanceof Error)) return { exit: 1, message: String(error) };
   // What the system refused says enough by itself; the rest is a mistake of ours, and its place helps to mend it.

@@ -16,7 +16,7 @@ const askAgainMs = 2000;
 
 /** Runs until a signal; the process then ends by itself. Throws what makes a start impossible. */
 export async function serve(args: readonly string[]): Promise<void> {
-  const config = loadConfig(parseServeFlags(args));
+  const config = await loadConfig(parseServeFlags(args));
   const log = createLog({
     level: config.logLevel,
     format: config.logFormat ?? (process.stderr.isTTY ? "pretty" : "json"),

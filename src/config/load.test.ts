@@ -14,8 +14,8 @@ function file(text: string): string {
   writeFileSync(path, text);
   return path;
 }
-function refused(flags: Flags, ...patterns: RegExp[]): void {
-  assert.throws(
+function refused(flags: Flags, ...patterns: RegExp[]): Promise<void> {
+  return assert.rejects(
     () => loadConfig(flags, {}),
     (error: unknown) => {
       assert(error instanceof ConfigError, String(error));
@@ -26,8 +26,8 @@ function refused(flags: Flags, ...patterns: RegExp[]): void {
 }
 const fast = "pools: [{ name: fast, backend: image, path: /srv/fast }]\n";
 
-test("defaults follow from the pools", () => {
-  const config = loadConfig({ pool: ["fast=image:/srv/fast"], "node-id": "a" }, {});
+test("defaults follow from the pools", async () => {
+  const config = await loadConfig({ pool: ["fast=image:/srv/fast"], "node-id": "a" }, {});
   assert.deepEqual(config, {
     driverName: "local.csi.holdfast",
     nodeId: "a",
@@ -39,38 +39,38 @@ test("defaults follow from the pools", () => {
     initPools: false,
     graceSeconds: 20,
   });
-  assert.equal(loadConfig({ pool: ["s=directory:/srv/s,shared"] }, {}).driverName, "shared.csi.holdfast");
+  assert.equal((await loadConfig({ pool: ["s=directory:/srv/s,shared"] }, {})).driverName, "shared.csi.holdfast");
 });
 
-test("flags win over the environment, that over the file, that over the defaults", () => {
+test("flags win over the environment, that over the file, that over the defaults", async () => {
   const config = file(`${fast}nodeId: file\nendpoint: unix:///run/file.sock\nlogLevel: warn\nservices: [node]\n`);
   const environment = { CSI_ENDPOINT: "/run/env.sock", KUBE_NODE_NAME: "kube" };
   const from = (flags: Flags, env = {}) => loadConfig({ config, ...flags }, env);
-  assert.equal(from({}).nodeId, "file");
-  assert.equal(from({}).logLevel, "warn");
-  assert.deepEqual(from({}).services, ["identity", "node"]);
-  assert.equal(from({}, environment).nodeId, "kube");
-  assert.equal(from({}, { ...environment, HOLDFAST_NODE_ID: "own" }).nodeId, "own");
-  assert.equal(from({}, environment).endpoint, "unix:///run/env.sock");
+  assert.equal((await from({})).nodeId, "file");
+  assert.equal((await from({})).logLevel, "warn");
+  assert.deepEqual((await from({})).services, ["identity", "node"]);
+  assert.equal((await from({}, environment)).nodeId, "kube");
+  assert.equal((await from({}, { ...environment, HOLDFAST_NODE_ID: "own" })).nodeId, "own");
+  assert.equal((await from({}, environment)).endpoint, "unix:///run/env.sock");
   assert.equal(
-    from({ endpoint: "unix:/run/flag.sock", "node-id": "flag" }, environment).endpoint,
+    (await from({ endpoint: "unix:/run/flag.sock", "node-id": "flag" }, environment)).endpoint,
     "unix:///run/flag.sock",
   );
-  assert.equal(from({ "node-id": "flag" }, environment).nodeId, "flag");
-  assert.equal(from({ "log-level": "debug" }).logLevel, "debug");
+  assert.equal((await from({ "node-id": "flag" }, environment)).nodeId, "flag");
+  assert.equal((await from({ "log-level": "debug" })).logLevel, "debug");
 });
 
-test("a --pool replaces the file's pool of that name and adds to the others", () => {
+test("a --pool replaces the file's pool of that name and adds to the others", async () => {
   const config = file(
     "pools:\n  - { name: fast, backend: image, path: fast, size: 1Gi }\n  - { name: slow, backend: directory, path: /srv/slow }\n",
   );
-  const pools = loadConfig(
+  const { pools } = await loadConfig(
     {
       config,
       pool: ["fast=image:/mnt/fast,size=2Gi,thick,overcommit=1.5,maxFreeze=500ms", "more=./x.ts:/srv/more,colour=red"],
     },
     {},
-  ).pools;
+  );
   assert.deepEqual(
     pools.map((pool) => [pool.name, pool.path, pool.options]),
     [
@@ -79,77 +79,77 @@ test("a --pool replaces the file's pool of that name and adds to the others", ()
       ["more", "/srv/more", { extra: { colour: "red" } }],
     ],
   );
-  assert.equal(loadConfig({ config }, {}).pools[0]?.path, join(folder, "fast"), "relative to the file");
+  assert.equal((await loadConfig({ config }, {})).pools[0]?.path, join(folder, "fast"), "relative to the file");
 });
 
-test("a mistake in the file is named by line, key and fix", () => {
+test("a mistake in the file is named by line, key and fix", async () => {
   const at = (text: string) => ({ config: file(text) });
-  refused(
+  await refused(
     at("pools:\n  - name: fast\n    backend: image\n    path: /srv\n    sise: 1Gi\n"),
     /holdfast\.yaml:5: pools\[0\]\.sise: unknown key; did you mean "size"\?/,
   );
-  refused(at(`${fast}nodeID: a\n`), /:2: nodeID: unknown key; did you mean "nodeId"\?/);
-  refused(at(`${fast}zzzzz: a\n`), /zzzzz: unknown key; known are driverName, nodeId/);
-  refused(at("pools: [{ name: fast, backend: image }]\n"), /:1: pools\[0\]\.path: this key is required/);
-  refused(
+  await refused(at(`${fast}nodeID: a\n`), /:2: nodeID: unknown key; did you mean "nodeId"\?/);
+  await refused(at(`${fast}zzzzz: a\n`), /zzzzz: unknown key; known are driverName, nodeId/);
+  await refused(at("pools: [{ name: fast, backend: image }]\n"), /:1: pools\[0\]\.path: this key is required/);
+  await refused(
     at("pools: [{ name: fast, backend: image, path: /srv, size: 10Zi }]\n"),
     /pools\[0\]\.size: '10Zi' is not a size/,
   );
-  refused(
+  await refused(
     at("pools: [{ name: fast, backend: image, path: /srv, overcommit: 0 }]\n"),
     /overcommit: expected a number above 0/,
   );
-  refused(at("pools: [{ name: fast, backend: image, path: /srv, thick: 1 }]\n"), /thick: expected true or false/);
-  refused(
+  await refused(at("pools: [{ name: fast, backend: image, path: /srv, thick: 1 }]\n"), /thick: expected true or false/);
+  await refused(
     at("pools: [{ name: fast, backend: image, path: /srv, maxFreeze: soon }]\n"),
     /maxFreeze: 'soon' is not a duration/,
   );
-  refused(at("pools: [3]\n"), /pools\[0\]: expected keys and values/);
-  refused(at("- 1\n"), /expected keys and values/);
-  refused(at("services: [nod]\n"), /services\[0\]: "nod" is not a service: write identity/);
-  refused(at("a: 1\na: 2\n"), /:2: not valid YAML/);
-  refused(at("a: [1\n"), /not valid YAML/);
-  refused(
+  await refused(at("pools: [3]\n"), /pools\[0\]: expected keys and values/);
+  await refused(at("- 1\n"), /expected keys and values/);
+  await refused(at("services: [nod]\n"), /services\[0\]: "nod" is not a service: write identity/);
+  await refused(at("a: 1\na: 2\n"), /:2: not valid YAML/);
+  await refused(at("a: [1\n"), /not valid YAML/);
+  await refused(
     at(`${fast}logLevel: loud\nmaxVolumes: -1\n`),
     /logLevel: "loud" is not a log level/,
     /maxVolumes: expected 0 or more/,
   );
-  refused({ config: join(folder, "none.yaml") }, /--config .*none\.yaml: there is no such file/);
+  await refused({ config: join(folder, "none.yaml") }, /--config .*none\.yaml: there is no such file/);
 });
 
-test("a mistake in a flag is named by the flag", () => {
+test("a mistake in a flag is named by the flag", async () => {
   const pool = ["fast=image:/srv/fast"];
-  refused({ pool, "log-level": "loud" }, /^--log-level: "loud" is not a log level/);
-  refused({ pool, services: "controller,nodes" }, /^--services: "nodes" is not a service/);
-  refused({ pool, endpoint: "tcp://0.0.0.0:1" }, /^--endpoint: .*unix:\/\/\/absolute/);
-  refused({ pool, endpoint: `unix:///${"x".repeat(120)}` }, /^--endpoint/);
-  refused({ pool, "max-volumes": "many" }, /^--max-volumes: expected a whole number/);
-  refused({ pool: ["fast"] }, /--pool fast: write it as NAME=BACKEND:PATH/);
-  refused({ pool: ["fast=image:/srv,sise=1Gi"] }, /--pool .*: unknown option 'sise'; did you mean "size"/);
-  refused({ pool: ["fast=image:/srv,size=1Gi,size=2Gi"] }, /given twice/);
-  refused({ pool: ["fast=image:/srv,thick=maybe"] }, /thick: expected true or false/);
-  refused({ pool: ["fast=image:/srv,overcommit="] }, /overcommit: expected a number/);
+  await refused({ pool, "log-level": "loud" }, /^--log-level: "loud" is not a log level/);
+  await refused({ pool, services: "controller,nodes" }, /^--services: "nodes" is not a service/);
+  await refused({ pool, endpoint: "tcp://0.0.0.0:1" }, /^--endpoint: .*unix:\/\/\/absolute/);
+  await refused({ pool, endpoint: `unix:///${"x".repeat(120)}` }, /^--endpoint/);
+  await refused({ pool, "max-volumes": "many" }, /^--max-volumes: expected a whole number/);
+  await refused({ pool: ["fast"] }, /--pool fast: write it as NAME=BACKEND:PATH/);
+  await refused({ pool: ["fast=image:/srv,sise=1Gi"] }, /--pool .*: unknown option 'sise'; did you mean "size"/);
+  await refused({ pool: ["fast=image:/srv,size=1Gi,size=2Gi"] }, /given twice/);
+  await refused({ pool: ["fast=image:/srv,thick=maybe"] }, /thick: expected true or false/);
+  await refused({ pool: ["fast=image:/srv,overcommit="] }, /overcommit: expected a number/);
 });
 
-test("names are what CSI and Kubernetes take", () => {
+test("names are what CSI and Kubernetes take", async () => {
   const pool = ["fast=image:/srv/fast"];
   for (const name of ["", "a..b", "-a", "a-", "1a", "a1", "A.b", "a_b", "a/b", `a${"b".repeat(63)}`]) {
-    refused({ pool, "driver-name": name }, /^--driver-name: .*lower case domain name/);
+    await refused({ pool, "driver-name": name }, /^--driver-name: .*lower case domain name/);
   }
   for (const name of ["", "-a", "a/b", "a b", "ä", "a".repeat(64), ".", "a\n"])
-    refused({ pool, "node-id": name }, /^--node-id: .*at most 63/);
+    await refused({ pool, "node-id": name }, /^--node-id: .*at most 63/);
   assert.equal(
-    loadConfig({ pool, "node-id": "a".repeat(63), "driver-name": `a.${"b".repeat(61)}` }, {}).nodeId.length,
+    (await loadConfig({ pool, "node-id": "a".repeat(63), "driver-name": `a.${"b".repeat(61)}` }, {})).nodeId.length,
     63,
   );
-  assert.throws(() => loadConfig({ pool }, { HOLDFAST_NODE_ID: "a b" }), /HOLDFAST_NODE_ID/);
+  await assert.rejects(loadConfig({ pool }, { HOLDFAST_NODE_ID: "a b" }), /HOLDFAST_NODE_ID/);
 });
 
-test("pools that can't be served together are refused", () => {
-  refused({}, /no pool is configured/);
-  refused({ pool: ["a=image:/a,shared", "b=image:/b"] }, /'a' is shared and 'b' is local/);
-  refused({ pool: ["a=image:/a", "a=image:/b"] }, /two pools have the name 'a'/);
-  refused({ pool: ["a=image:/a", "b=image:/a/"] }, /two pools have the path '\/a'/);
-  refused({ pool: ["a=imag:/a"] }, /backend: 'imag' is not known/);
-  refused({ pool: ["a=image:/"] }, /path: is the root/);
+test("pools that can't be served together are refused", async () => {
+  await refused({}, /no pool is configured/);
+  await refused({ pool: ["a=image:/a,shared", "b=image:/b"] }, /'a' is shared and 'b' is local/);
+  await refused({ pool: ["a=image:/a", "a=image:/b"] }, /two pools have the name 'a'/);
+  await refused({ pool: ["a=image:/a", "b=image:/a/"] }, /two pools have the path '\/a'/);
+  await refused({ pool: ["a=imag:/a"] }, /backend: 'imag' is not known/);
+  await refused({ pool: ["a=image:/"] }, /path: is the root/);
 });

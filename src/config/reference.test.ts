@@ -16,15 +16,15 @@ test("docs/reference/configuration.md has a row for each key, and none that does
   assert.deepEqual(rows.toSorted(byText), keys.toSorted(byText));
 });
 
-test("its example is taken, and means the same as its command line", () => {
+test("its example is taken, and means the same as its command line", async () => {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-docs-"));
   try {
     const file = join(folder, "example.yaml");
     writeFileSync(file, /```yaml\n(.*?)```/s.exec(page)?.[1] ?? "");
-    const fromFile = loadConfig({ config: file }, {});
+    const fromFile = await loadConfig({ config: file }, {});
     const line = /```sh\n(.*?)```/s.exec(page)?.[1] ?? "";
     const pool = [...line.matchAll(/--pool (\S+)/g)].map((match) => match[1] ?? "");
-    const fromFlags = loadConfig({ pool, "node-id": /--node-id (\S+)/.exec(line)?.[1] }, {});
+    const fromFlags = await loadConfig({ pool, "node-id": /--node-id (\S+)/.exec(line)?.[1] }, {});
     assert.equal(fromFile.pools.length, 2);
     assert.deepEqual(fromFlags, fromFile);
   } finally {

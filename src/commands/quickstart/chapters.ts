@@ -20,6 +20,7 @@ const Gi = 1024 ** 3;
 const repository = join(import.meta.dirname, "../../..");
 const notCopied = new Set(["node_modules", ".git", ".cache"]);
 const journal = "journal.txt";
+const poolMarker = "holdfast.json";
 
 export class Chapters {
   readonly #story: Story;
@@ -263,7 +264,8 @@ export class Chapters {
       const remains = () => [
         ...mountsBelow(folder).filter((point) => point !== pool),
         ...loopsBelow(pool).map(({ device, file }) => `${device} over ${file}`),
-        ...filesBelow(pool).filter((file) => !file.endsWith("holdfast.json")),
+        // The driver runs: it keeps a file that says so until it ends.
+        ...filesBelow(pool).filter((file) => file !== poolMarker && !file.startsWith("controllers/")),
         ...filesBelow(join(folder, "pods")),
         ...filesBelow(join(folder, "staging")),
       ];
@@ -276,13 +278,15 @@ export class Chapters {
 
   /** Ends the driver as an operator would, and removes the scratch folder. */
   async end(): Promise<void> {
-    const { folder, socket, log } = this.#scratch;
+    const { folder, pool, socket, log } = this.#scratch;
     await this.#story.step("SIGTERM", async () => {
       const how = await this.driver.end("SIGTERM");
       if (how !== "exit code 0")
         throw new CheckFailed(`the driver ended with ${how}; its log: ${readFileSync(log, "utf8").slice(-2000)}`);
       if (filesBelow(join(folder, "run")).length > 0) throw new CheckFailed(`the socket ${socket} is still there`);
-      return { text: "exit code 0, and the socket is gone" };
+      const left = filesBelow(pool).filter((file) => file !== poolMarker);
+      if (left.length > 0) throw new CheckFailed(`the pool still has ${left.join(", ")}`);
+      return { text: "exit code 0; the socket is gone, and the pool has its marker only" };
     });
     await this.#story.step("umount, rm", () => {
       clear(folder);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,4 +68,21 @@ test("only a folder that quickstart made is cleared away", () => {
   assert.deepEqual(makeFolder(own), { cleared: false });
   writeFileSync(join(own, "left"), "");
   assert.deepEqual(makeFolder(own), { cleared: true });
+});
+
+test("a folder in which another quickstart works is left alone", async () => {
+  const busy = join(folder, "busy");
+  makeFolder(busy);
+  const other = spawn("sleep", ["60"], { argv0: "x" });
+  const like = spawn(process.execPath, ["-e", "setTimeout(() => {}, 60_000)", "quickstart", "--keep"]);
+  try {
+    await Promise.all([other, like].map((child) => new Promise((resolve) => child.once("spawn", resolve))));
+    writeFileSync(join(busy, ".holdfast-quickstart"), String(like.pid));
+    assert.throws(() => makeFolder(busy), failed(/another quickstart works/));
+    writeFileSync(join(busy, ".holdfast-quickstart"), String(other.pid));
+    assert.deepEqual(makeFolder(busy), { cleared: true });
+  } finally {
+    other.kill();
+    like.kill();
+  }
 });

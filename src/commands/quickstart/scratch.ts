@@ -1,6 +1,16 @@
 /** The scratch folder: its disk, its pool, and how all of it goes away again, also after a run that was killed. */
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, ftruncateSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { loopsBelow, mountsBelow } from "./host-view.ts";
 import { CheckFailed } from "./story.ts";
@@ -47,17 +57,30 @@ export function makeFolder(folder: string): { readonly cleared: boolean } {
     if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) {
       throw new CheckFailed(`${folder} is not a folder of this user's; remove it, or take another with --folder`);
     }
+    const other = ownerOf(folder);
+    if (other !== undefined)
+      throw new CheckFailed(
+        `another quickstart works in ${folder} (process ${other}); wait for it, or take another --folder`,
+      );
     if (!existsSync(join(folder, marker)))
       throw new CheckFailed(`${folder} was not made by quickstart; take another with --folder`);
     clear(folder);
   }
   mkdirSync(folder, { mode: 0o700 });
-  closeSync(openSync(join(folder, marker), "wx", 0o600));
+  writeFileSync(join(folder, marker), String(process.pid), { flag: "wx", mode: 0o600 });
   return { cleared };
 }
 
-/** What says that a folder may be removed whole. */
+/** What says that a folder may be removed whole, with the process that made it. */
 const marker = ".holdfast-quickstart";
+
+/** The other process that still runs the story in this folder. */
+function ownerOf(folder: string): number | undefined {
+  const path = join(folder, marker);
+  if (!existsSync(path)) return undefined;
+  const pid = Number(readFileSync(path, "utf8"));
+  return pid > 1 && pid !== process.pid && commandLine(pid).includes("\0quickstart\0") ? pid : undefined;
+}
 
 /** Ends the driver, the mounts and the loop devices of the folder, and removes it. What is not there is done already. */
 export function clear(folder: string): void {
