@@ -56,13 +56,15 @@ export async function loopStatus(number: number): Promise<LoopStatus | undefined
   }
 }
 
-async function loopNumbers(): Promise<number[]> {
+/** Every loop device that there is, attached or not, in order. */
+export async function loopNumbers(): Promise<number[]> {
   const names = await readdir("/sys/block");
-  return names.flatMap((name) => (/^loop\d+$/.test(name) ? [Number(name.slice(4))] : []));
+  const numbers = names.flatMap((name) => (/^loop\d+$/.test(name) ? [Number(name.slice(4))] : []));
+  return numbers.sort((a, b) => a - b);
 }
 
 /** /sys/block/loopN/loop is there exactly while a file is attached. */
-function attached(number: number): Promise<boolean> {
+export function isAttached(number: number): Promise<boolean> {
   return access(`/sys/block/loop${number}/loop`).then(
     () => true,
     () => false,
@@ -72,7 +74,7 @@ function attached(number: number): Promise<boolean> {
 /** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */
 export async function listLoops(): Promise<LoopStatus[]> {
   const found = await Promise.all(
-    (await loopNumbers()).map(async (number) => ((await attached(number)) ? loopStatus(number) : undefined)),
+    (await loopNumbers()).map(async (number) => ((await isAttached(number)) ? loopStatus(number) : undefined)),
   );
   return found.filter((status) => status !== undefined);
 }
@@ -87,6 +89,6 @@ export async function findLoops(file: { readonly dev: bigint; readonly ino: bigi
 
 /** How many devices exist and carry nothing. The kernel makes more on demand, so 0 is no error by itself. */
 export async function freeLoops(): Promise<number> {
-  const used = await Promise.all((await loopNumbers()).map(attached));
+  const used = await Promise.all((await loopNumbers()).map(isAttached));
   return used.filter((busy) => !busy).length;
 }

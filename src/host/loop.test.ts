@@ -122,7 +122,8 @@ test("a file system is mounted, bound read-only, and its device goes with the la
   assert.ok(stage);
   assert.equal((await mountsOf(stage)).length, 1);
 
-  await bind({ source: at("stage"), target: at("pub"), readonly: true });
+  await bind({ source: at("stage"), target: at("pub"), flags: ["relatime", "suid", "noexec", "rw"], readonly: true });
+  assert.deepEqual((await mountAt(at("pub")))?.flags, ["noexec", "ro"]);
   const pub = await mountAt(at("pub"));
   assert.equal(pub?.readonly, true);
   assert.throws(() => writeFileSync(at("pub/x"), ""), { code: "EROFS" });

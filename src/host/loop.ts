@@ -6,7 +6,7 @@ import { closeSync, constants } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
-import { readLoopStatus } from "./loop-status.ts";
+import { isAttached, loopNumbers, readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
@@ -82,24 +82,41 @@ async function openBacking(path: string, readonly: boolean): Promise<number> {
   }
 }
 
+/** Numbers that calls of this process are about to configure. */
+const claimed = new Set<number>();
+
 async function configureFree(backing: number, options: AttachOptions): Promise<LoopDevice> {
   const control = await openFile("/dev/loop-control", constants.O_RDWR);
   try {
     for (let attempt = 0; ; attempt++) {
-      const number = await ioctl({ syscall: "ioctl(LOOP_CTL_GET_FREE)" }, control, LOOP_CTL_GET_FREE);
-      const device = `/dev/loop${number}`;
+      const number = await claimNumber(control);
       try {
         if (await discardsForbidden(number)) await renew(control, number);
-        return await configure(device, number, backing, options);
+        return await configure(`/dev/loop${number}`, number, backing, options);
       } catch (error) {
         // Another process took the number between the two calls, or it is still being freed.
         if (attempt >= 500 || !isSystemError(error, "EBUSY", "ENXIO", "ENODEV")) throw error;
         if (attempt % 8 === 7) await delay(Math.random() * 5);
+      } finally {
+        claimed.delete(number);
       }
     }
   } finally {
     await closeFile(control);
   }
+}
+
+/** The kernel names the lowest free number to all that ask at once: all but the first take another one. */
+async function claimNumber(control: number): Promise<number> {
+  const claim = (number: number) => !claimed.has(number) && claimed.add(number);
+  const first = await ioctl({ syscall: "ioctl(LOOP_CTL_GET_FREE)" }, control, LOOP_CTL_GET_FREE);
+  if (claim(first)) return first;
+  for (const number of await loopNumbers()) {
+    if (!claimed.has(number) && !(await isAttached(number)) && claim(number)) return number;
+  }
+  const added = await ioctl({ syscall: "ioctl(LOOP_CTL_ADD)" }, control, LOOP_CTL_ADD, -1);
+  claim(added);
+  return added;
 }
 
 /** A number whose earlier user turned discards off keeps that until its device is made anew. EBUSY: taken meanwhile. */

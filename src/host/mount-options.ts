@@ -5,7 +5,7 @@ import { SystemError } from "./system-error.ts";
 export interface MountOptions {
   /** MOUNT_ATTR_* bits to set. */
   readonly set: number;
-  /** MOUNT_ATTR_* bits to clear, for a bind mount of something that has them. */
+  /** MOUNT_ATTR_* bits to clear first, for a bind mount of something that has them. */
   readonly clear: number;
   /** For the file system, in order: a flag, or a key and its value. */
   readonly filesystem: readonly (readonly [key: string, value?: string])[];
@@ -48,7 +48,7 @@ export function splitFlags(flags: readonly string[]): MountOptions {
       filesystem.push(value === undefined ? [key] : [key, value]);
     }
   }
-  return { set, clear: clear & ~0 & ~(set & ~atimeField), filesystem };
+  return { set, clear, filesystem };
 }
 
 function cut(flag: string): [string, string?] {

@@ -140,7 +140,7 @@ export async function bind(options: BindOptions): Promise<void> {
   try {
     const tree = await openTreeClone(options.source);
     try {
-      if (attributes !== 0 || clear !== 0) await mountSetattr(tree, attributes, clear & ~attributes);
+      if (attributes !== 0 || clear !== 0) await mountSetattr(tree, attributes, clear);
       await moveMount(tree, target, options.target);
     } finally {
       await closeFile(tree);

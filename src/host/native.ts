@@ -67,8 +67,6 @@ const cSyncfs = native("syncfs", "int", ["int"]);
 const cCopyFileRange = native("copy_file_range", "int64", ["int", "void *", "int", "void *", "size_t", "uint"]);
 const cRenameat2 = native("renameat2", "int", ["int", "str", "int", "str", "uint"]);
 
-const cMknod = native("mknod", "int", ["str", "uint", "uint64"]);
-
 export const AT_FDCWD = -100;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
@@ -141,6 +139,8 @@ export function createDeviceNode(path: string, major: number, minor: number): vo
   // The encoding of glibc's makedev(3), 64 bits.
   const [high, low] = [BigInt(major), BigInt(minor)];
   const device = ((high & 0xfffn) << 8n) | ((high & ~0xfffn) << 32n) | (low & 0xffn) | ((low & ~0xffn) << 12n);
+  // Not a symbol before glibc 2.33, so it is looked for only when it is needed.
+  const cMknod = native("mknod", "int", ["str", "uint", "uint64"]);
   try {
     call({ syscall: "mknod", path }, cMknod, path, blockDevice, device);
   } catch (error) {
