@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { open, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { diskUsage, reflink, reflinks, sparseCopy } from "./copies.ts";
-import { createExclusively, preallocate, punch, renameNoReplace, syncDirectory, writeDurably } from "./files.ts";
+import {
+  createExclusively,
+  preallocate,
+  punch,
+  renameNoReplace,
+  sweepTemporaries,
+  syncDirectory,
+  temporaryBeside,
+  writeDurably,
+} from "./files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-files-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -75,4 +84,14 @@ test("a reflink is refused where the file system has none", async (t) => {
   const can = await reflinks(folder);
   if (can) return t.skip("the scratch folder can reflink");
   assert.equal(await reflink(at("source"), at("clone")), false);
+});
+
+test("what writers that died left is swept, and only that", async () => {
+  const fresh = temporaryBeside(at("record"));
+  const old = temporaryBeside(at("record"));
+  for (const path of [fresh, old]) writeFileSync(path, "half");
+  utimesSync(old, 1, 1);
+  assert.equal(await sweepTemporaries(folder), 1);
+  assert.equal(existsSync(fresh) && !existsSync(old) && existsSync(at("record")), true);
+  assert.equal(await sweepTemporaries(folder, -1000), 1);
 });

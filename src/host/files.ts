@@ -3,7 +3,7 @@
  * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
  */
 import { close, constants, fdatasync, fsync, open, write } from "node:fs";
-import { link, lstat, rename, unlink } from "node:fs/promises";
+import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { AT_FDCWD, fallocate, RENAME_NOREPLACE, renameat2 } from "./native.ts";
@@ -18,7 +18,7 @@ const writeBytes = promisify(write);
 
 let counter = 0;
 
-/** A name beside `path` that nobody else uses. Start-up may remove whatever `isTemporary` says of. */
+/** A name beside `path` that nobody else uses. A crash leaves it: see `sweepTemporaries`. */
 export function temporaryBeside(path: string): string {
   return join(
     dirname(path),
@@ -26,8 +26,24 @@ export function temporaryBeside(path: string): string {
   );
 }
 
-export function isTemporary(name: string): boolean {
-  return name.startsWith(".") && name.endsWith(".tmp");
+/**
+ * Removes what writers that died left in this folder: temporary files that nobody touched for `olderThanMs`. Others may
+ * write there meanwhile, on other nodes too. Answers how many went.
+ */
+export async function sweepTemporaries(folder: string, olderThanMs = 10 * 60_000): Promise<number> {
+  let removed = 0;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(".") || !name.endsWith(".tmp")) continue;
+    try {
+      const path = join(folder, name);
+      if (Date.now() - (await lstat(path)).mtimeMs < olderThanMs) continue;
+      await unlink(path);
+      removed++;
+    } catch (error) {
+      if (!isSystemError(error, "ENOENT")) throw error;
+    }
+  }
+  return removed;
 }
 
 async function writeAside(path: string, content: string | Uint8Array): Promise<string> {
@@ -126,17 +142,6 @@ function follow(path: string, commit: Commit): void {
  */
 export function renameNoReplace(from: string, to: string): Promise<void> {
   return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-}
-
-/** Whether there is a file, directory or link of this name. Errors other than ENOENT and ENOTDIR pass. */
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENOTDIR")) return false;
-    throw error;
-  }
 }
 
 const FALLOC_FL_KEEP_SIZE = 1;

@@ -42,7 +42,3 @@ const byName = new Map(known.map((each) => [each.name, each]));
 export function filesystem(name: string): Filesystem | undefined {
   return byName.get(name);
 }
-
-export function filesystemNames(): readonly string[] {
-  return known.map((each) => each.name);
-}
