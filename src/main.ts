@@ -2,13 +2,6 @@
  * The process: command line to command, and errors to exit codes. 0: done; 1: it failed; 2: a mistake in the command
  * line or the configuration. Imports as little as it can before it knows what to do: `serve` must be ready at once.
  */
-import { enableCompileCache } from "node:module";
-import { join } from "node:path";
-
-// Compiled code is kept beside the program and never in /tmp, where others could put theirs. Where that can't be
-// written (a read-only root), nothing is kept, and no error is made of it.
-enableCompileCache(join(import.meta.dirname, "../.cache/compiled"));
-
 const [command, ...args] = process.argv.slice(2);
 const wantsHelp = args.some((arg) => arg === "--help" || arg === "-h");
 

@@ -1,5 +1,6 @@
 /** The daemon. */
 import { mkdirSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { dirname } from "node:path";
 import { defaultEndpoint, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
@@ -76,6 +77,8 @@ function announce(config: Config, readiness: Readiness, socket: string, log: Log
       clearInterval(timer);
       const pools = config.pools.map((pool) => `${pool.name}=${pool.backend}:${pool.path}`);
       const { driverName: driver, nodeId: node } = config;
+      // A killed process keeps nothing: what was compiled so far is written now.
+      flushCompileCache();
       log.info({ driver, node, endpoint: `unix://${socket}`, pools, ms: Math.round(performance.now()) }, "ready");
     } else if (missing !== told) {
       told = missing;
