@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../config/duration.ts";
 import { parseSize } from "../config/size.ts";
+import { type Format, formats } from "./output.ts";
 
 /** Wraps a reader so that what it throws becomes a usage error that names the option. */
 function reader<T>(parse: (text: string) => T): (text: string) => T {
@@ -80,7 +81,7 @@ export function withSecrets(command: Command): Command {
 
 export interface DriverOptions {
   readonly csiAddress: string;
-  readonly output: "table" | "json";
+  readonly output: Format;
   /** Milliseconds. */
   readonly timeout: number;
 }
@@ -91,6 +92,6 @@ export function withDriver(command: Command, defaultAddress: string): Command {
     .addOption(
       new Option("--csi-address <address>", "the socket of the driver").env("CSI_ENDPOINT").default(defaultAddress),
     )
-    .addOption(new Option("--output <format>", "how to print").choices(["table", "json"]).default("table"))
+    .addOption(new Option("--output <format>", "how to print").choices(formats).default("table"))
     .addOption(new Option("--timeout <duration>", "how long to wait").argParser(durationOf).default(120_000, "2m"));
 }

@@ -1,6 +1,8 @@
 /** How the commands print: tables for people, JSON for programs. */
 
-export type Format = "table" | "json";
+export const formats = ["table", "json", "id"] as const;
+/** `id`: only the ID, one a line, for scripts. */
+export type Format = (typeof formats)[number];
 
 /** Rows under a head, in columns two spaces apart. Without rows, only the head. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -28,9 +30,19 @@ export function mapText(map: Readonly<Record<string, string>>): string {
   return parts.length === 0 ? "-" : parts.join(", ");
 }
 
-/** Prints `value` as JSON, or what `text` makes of it. */
+/** Prints `value` as JSON, its ID alone, or what `text` makes of it. */
 export function print<T>(format: Format, value: T, text: (value: T) => string): void {
-  process.stdout.write(format === "json" ? `${JSON.stringify(value, null, 2)}\n` : text(value));
+  const ids = format === "id" ? idsOf(value) : undefined;
+  if (ids !== undefined) process.stdout.write(ids.map((id) => `${printable(id)}\n`).join(""));
+  else process.stdout.write(format === "json" ? `${JSON.stringify(value, null, 2)}\n` : text(value));
+}
+
+/** Undefined: it is not about something with an ID. */
+function idsOf(value: unknown): string[] | undefined {
+  if (Array.isArray(value)) return value.flatMap((each) => idsOf(each) ?? []);
+  return typeof value === "object" && value !== null && "id" in value && typeof value.id === "string"
+    ? [value.id]
+    : undefined;
 }
 
 /** A driver's answer must not be able to move the cursor of whoever reads it. */

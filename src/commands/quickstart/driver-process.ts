@@ -54,6 +54,8 @@ export class DriverProcess {
 
   /** Ends it with a signal and waits. Answers how it ended. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<string> {
+    // Nothing else may keep this process waiting for it.
+    this.#child.ref();
     this.#child.kill(signal);
     const ended = await this.#ended;
     this.client.close();

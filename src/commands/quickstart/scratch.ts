@@ -15,6 +15,9 @@ import { join } from "node:path";
 import { loopsBelow, mountsBelow } from "./host-view.ts";
 import { CheckFailed } from "./story.ts";
 
+/** On a disk, not in memory as /tmp may be. */
+export const defaultFolder = "/var/tmp/holdfast-quickstart";
+
 export interface Scratch {
   readonly folder: string;
   readonly pool: string;
