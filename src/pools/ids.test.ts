@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import fc from "fast-check";
 import { formatId, keyOf, newNonce, parseId } from "./ids.ts";
 
 const pool = "00112233445566778899aabbccddeeff";
@@ -35,4 +36,22 @@ test("what we never issued is no ID", () => {
     `${good.slice(0, 54)}.`,
   ];
   for (const id of bad) assert.equal(parseId(id), undefined, id);
+});
+
+test("whatever comes in as an ID is refused or is exactly what we would have issued", () => {
+  const hex = (bytes: number) =>
+    fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((value) => Buffer.from(value).toString("hex"));
+  const node = fc.stringMatching(/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/);
+  fc.assert(
+    fc.property(hex(16), hex(16), hex(8), fc.option(node, { nil: undefined }), (poolUuid, key, nonce, name) => {
+      const identity = { pool: poolUuid, key, nonce, ...(name === undefined ? {} : { node: name }) };
+      assert.deepEqual(parseId(formatId(identity)), identity);
+    }),
+  );
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.base64String({ minLength: 50, maxLength: 140 })), (text) => {
+      const identity = parseId(text);
+      assert.ok(identity === undefined || formatId(identity) === text);
+    }),
+  );
 });
