@@ -2,14 +2,14 @@
  * What every pool that keeps its entries in a folder has in common: the shelves, the promises, pages, deletion in the
  * background and the clean-up after a crash. A backend adds the bytes.
  */
-import { access, constants } from "node:fs/promises";
+import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writeDurably } from "../host/files.ts";
+import { sweepTemporaries, writeDurably } from "../host/files.ts";
 import { lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
-import { Inventory } from "./inventory.ts";
+import { Inventory, inTurns } from "./inventory.ts";
 import { readMarker } from "./marker.ts";
 import type { Key, KeyedPage, Latch, PoolCapacity, Snapshot, Volume } from "./pool.ts";
 import { Presence } from "./presence.ts";
@@ -148,6 +148,21 @@ export abstract class FolderPool {
       }
     }
     for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
+    await this.#sweep();
+  }
+
+  /** What writers left that died between writing a file aside and renaming it. */
+  async #sweep(): Promise<void> {
+    const nodes = await readdir(join(this.folder, "nodes"));
+    const records = this.shared ? ["attachments", "members"] : [];
+    const folders = [".", ...records, ...nodes.map((node) => join("nodes", node))].map((each) =>
+      join(this.folder, each),
+    );
+    const volumes = (await this.volumes.keys()).map((key) => this.volumes.path(key));
+    await inTurns([...folders, ...volumes], 2, async (folder) => {
+      // A volume may be deleted meanwhile.
+      await sweepTemporaries(folder).catch(() => 0);
+    });
   }
 
   /** The file whose flock decides between processes who works on an entry. */

@@ -26,7 +26,7 @@ export async function prepare(
   switch (latch.state) {
     case "blank":
     case "formatting":
-      return format(pool, volume, opened, asked || volume.fsType || "ext4", progress);
+      return format(pool, volume, opened, asked || volume.fsType || "ext4", latch.state === "blank", progress);
     case "used":
       return identify(volume, opened.device, asked, progress);
     case "formatted":
@@ -44,6 +44,7 @@ async function format(
   volume: Volume,
   opened: { readonly device: string; readonly discards: boolean },
   fsType: string,
+  fresh: boolean,
   progress: Progress,
 ): Promise<Filesystem> {
   const fs = filesystemFor(fsType);
@@ -57,6 +58,8 @@ async function format(
   progress.step(`making the ${fsType} file system`);
   await fs.format(opened.device, {
     options: volume.mkfsOptions,
+    // Only what was never begun is all zeros: then the tables need not be zeroed, now or after the mount.
+    fresh,
     keepReservation: !opened.discards,
     signal: progress.signal,
     onStart: (pid) => progress.child(pid, `mkfs.${fsType}`),
@@ -179,8 +182,8 @@ export async function finishCopy(
   volume: { readonly name: string; readonly size: number },
   progress: Progress,
 ): Promise<Latch> {
-  if (latch.state !== "formatted" && latch.state !== "resizing")
-    return latch.state === "formatting" ? { state: "blank" } : latch;
+  // A half-made file system stays one to be made again: it is not blank.
+  if (latch.state !== "formatted" && latch.state !== "resizing") return latch;
   const found = await probe(device);
   if (found?.type !== latch.fsType) {
     throw new Problem(

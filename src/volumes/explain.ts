@@ -1,4 +1,7 @@
 /** What the kernel says about the pool's own files, in the words of the catalogue. */
+import { CommandError } from "../host/command.ts";
+import { DamagedFilesystem, ForeignContent } from "../host/filesystems/tools.ts";
+import { BackingBusy } from "../host/loop.ts";
 import type { ProblemName } from "../pools/problem.ts";
 import { Problem } from "../pools/problem.ts";
 
@@ -24,9 +27,10 @@ export function explain(error: unknown, signal?: AbortSignal): Problem {
     const name = meanings[String(error.code)];
     if (name) return new Problem(name, error.message, { cause: error });
   }
-  if (error instanceof Error && error.name === "CommandError") {
-    return new Problem("COMMAND_FAILED", error.message, { cause: error });
-  }
+  if (error instanceof ForeignContent) return new Problem("CONTENT_LOST", error.message, { cause: error });
+  if (error instanceof DamagedFilesystem) return new Problem("FILESYSTEM_DAMAGED", error.message, { cause: error });
+  if (error instanceof BackingBusy) return new Problem("VOLUME_IN_USE", error.message, { cause: error });
+  if (error instanceof CommandError) return new Problem("COMMAND_FAILED", error.message, { cause: error });
   return Problem.from(error);
 }
 
