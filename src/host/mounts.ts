@@ -1,5 +1,6 @@
 /** Mounting and unmounting. A mount appears at its target whole, with its final flags, or not at all. */
 import { closeSync, constants, readSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { closeFile } from "./files.ts";
 import { abandonable } from "./lane.ts";
 import {
@@ -150,6 +151,11 @@ export async function bind(options: BindOptions): Promise<void> {
   }
 }
 
+/**
+ * A child of ours has a copy of every descriptor between its fork and its exec, also of a mount that was just attached:
+ * so a mount may be busy for some milliseconds through nobody's fault. Whoever really uses it uses it longer.
+ */
+const forkMs = 100;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
@@ -163,11 +169,14 @@ export async function unmount(
   options: { readonly lazy?: boolean; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<boolean> {
   const flags = UMOUNT_NOFOLLOW | (options.lazy ? MNT_DETACH : 0);
-  try {
-    await abandonable(umount2(target, flags, options.signal), options.signal);
-    return true;
-  } catch (error) {
-    if (isSystemError(error, "EINVAL", "ENOENT")) return false;
-    throw error;
+  for (const start = performance.now(); ; await delay(2)) {
+    try {
+      await abandonable(umount2(target, flags, options.signal), options.signal);
+      return true;
+    } catch (error) {
+      if (isSystemError(error, "EINVAL", "ENOENT")) return false;
+      const patient = isSystemError(error, "EBUSY") && performance.now() - start < forkMs;
+      if (!patient || options.signal?.aborted) throw error;
+    }
   }
 }
