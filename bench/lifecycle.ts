@@ -71,7 +71,10 @@ export async function lifecycle(bench: Bench): Promise<readonly Table[]> {
   await driver.stop();
   await disk.unmount();
   return [
-    { title: "Whole lives a second, beside the floor: the same steps done bare, in turns with the driver", figures: rates },
+    {
+      title: "Whole lives a second, beside the floor: the same steps done bare, in turns with the driver",
+      figures: rates,
+    },
     { title: "Each call of them, p50 (p99)", figures: calls },
   ];
 }

@@ -32,7 +32,16 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   const folder = mkdtempSync(join(scratch.path, "driver-"));
   const socket = join(folder, "csi.sock");
   const logPath = join(folder, "log");
-  const args = ["serve", "--endpoint", `unix://${socket}`, "--node-id", "bench", "--init-pools", "--log-format", "json"];
+  const args = [
+    "serve",
+    "--endpoint",
+    `unix://${socket}`,
+    "--node-id",
+    "bench",
+    "--init-pools",
+    "--log-format",
+    "json",
+  ];
   args.push("--log-level", options.logLevel ?? "info", ...options.pools.flatMap((pool) => ["--pool", pool]));
   const log = openSync(logPath, "a");
   const began = performance.now();

@@ -38,10 +38,6 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
 /** For people: three digits that count. */
 export function shown(value: number): string {
   if (!Number.isFinite(value)) return "-";

@@ -4,12 +4,11 @@
  * nothing made durable.
  */
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { mkdir, rmdir, truncate, unlink, writeFile } from "node:fs/promises";
+import { mkdir, rmdir, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { filesystem } from "../../src/host/filesystems/filesystem.ts";
 import { attachLoop, detachLoop } from "../../src/host/loop.ts";
 import { bind, mountFilesystem, unmount } from "../../src/host/mounts.ts";
-import { stat } from "node:fs/promises";
 
 /** Where volumes lie, and where they are mounted. */
 export interface FloorPlace {

@@ -1,8 +1,9 @@
 /** The calls that an orchestrator makes for one volume, each one timed. */
 import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CsiClient } from "../../src/csi/client.ts";
-import { VolumeCapability_AccessMode_Mode as Mode } from "../../src/csi/gen/csi_pb.ts";
+import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapabilitySchema } from "../../src/csi/gen/csi_pb.ts";
 
 /** How volumes are made and used. */
 export interface Kind {
@@ -14,7 +15,7 @@ export interface Kind {
   readonly size: number;
 }
 
-export function capability(kind: Pick<Kind, "access" | "fsType">) {
+export function capability(kind: Pick<Kind, "access" | "fsType">): MessageInitShape<typeof VolumeCapabilitySchema> {
   const accessMode = { mode: Mode.SINGLE_NODE_WRITER };
   return kind.access === "block"
     ? { accessMode, accessType: { case: "block" as const, value: {} } }
