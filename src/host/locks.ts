@@ -2,7 +2,7 @@
  * Locks between processes: flock(2) on a file of its own, in which the holder writes what it is doing, so that whoever
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, writeSync } from "node:fs";
 import { readFile, stat, unlink } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
@@ -25,7 +25,7 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
     const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     let mine = false;
     try {
-      if (!tryLock(fd, path)) return { heldBy: await readFile(path, "utf8").catch(() => "") };
+      if (!tryLock(fd, path)) return { heldBy: (await readFile(path, "utf8").catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
       mine = await isStill(path, fd);
       if (mine) return held(path, fd);
@@ -48,12 +48,16 @@ async function isStill(path: string, fd: number): Promise<boolean> {
 
 function held(path: string, fd: number): FileLock {
   let open = true;
+  // A holder that died left its words in the file.
+  let longest = fstatSync(fd).size;
   return {
     write(text) {
       if (!open) return;
       const bytes = Buffer.from(text);
-      writeSync(fd, bytes, 0, bytes.length, 0);
-      ftruncateSync(fd, bytes.length);
+      // Blanks over what was there: xfs lets a truncate wait for the disk, and this is the one thread.
+      const whole = bytes.length < longest ? Buffer.concat([bytes, Buffer.alloc(longest - bytes.length, " ")]) : bytes;
+      longest = whole.length;
+      writeSync(fd, whole, 0, whole.length, 0);
     },
     async release(options = {}) {
       if (!open) return;
