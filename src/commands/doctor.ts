@@ -34,6 +34,7 @@ export function doctor(parent: Command): void {
 async function examine(options: Options, command: Command): Promise<Finding[]> {
   const config = await configOf(command);
   const { kernel } = await import("./doctor/kernel.ts");
+  const { systemCalls } = await import("./doctor/calls.ts");
   const { powers } = await import("./doctor/process.ts");
   const { loops } = await import("./doctor/loops.ts");
   const { programs } = await import("./doctor/tools.ts");
@@ -54,6 +55,7 @@ async function examine(options: Options, command: Command): Promise<Finding[]> {
   return [
     ...kernel(),
     ...powers(),
+    ...(await systemCalls()),
     ...(await programs()),
     ...(await loops()),
     ...(await mountPropagation(options.kubeletFolder)),

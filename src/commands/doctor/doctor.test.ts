@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { testServer } from "../../csi/test-server.ts";
 import { initPool } from "../../pools/marker.ts";
+import { systemCalls } from "./calls.ts";
 import { kernel } from "./kernel.ts";
 import { loops } from "./loops.ts";
 import { poolFindings } from "./pools.ts";
 import { powers } from "./process.ts";
 import { socket } from "./socket.ts";
+import { programs } from "./tools.ts";
+
+const hostFolder = join(import.meta.dirname, "../../host");
 
 test("old kernels and missing file systems are told", () => {
   const all = "nodev\ttmpfs\n\text4\n\txfs\n\tbtrfs\n";
@@ -54,4 +58,27 @@ test("the socket is told by who answers", async () => {
   assert.match((await socket(server.path))[0]?.told ?? "", /1\.2\.3 answers .* and is ready/);
   assert.equal((await socket(`${server.path}.none`))[0]?.level, "warning");
   assert.equal((await socket(server.directory))[0]?.level, "error");
+});
+
+test("each program that the host's rooms start is looked for", async () => {
+  const sources = readdirSync(hostFolder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /(?<!\.test)\.ts$/.test(name),
+  );
+  const started = sources.flatMap((name) => {
+    const text = readFileSync(join(hostFolder, name), "utf8");
+    return [...text.matchAll(/\b(?:runTool|run)\(\s*"([\w.]+)"/g)].map((match) => match[1] ?? "");
+  });
+  assert(started.includes("mkfs.ext4"), "the pattern finds none");
+  const told = (await programs()).map((finding) => `${finding.what} ${finding.told}`).join("\n");
+  for (const name of started) assert.match(told, new RegExp(`\\b${name.replace(".", "\\.")}\\b`));
+});
+
+test("the system calls work on a machine that passes these tests", async () => {
+  const findings = await systemCalls();
+  assert.deepEqual(
+    findings.map(({ level }) => level),
+    ["ok"],
+    JSON.stringify(findings),
+  );
+  assert.match(findings[0]?.told ?? "", /openat2; open_tree; statmount/);
 });

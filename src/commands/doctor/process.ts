@@ -1,20 +1,15 @@
-import { readFileSync } from "node:fs";
+import { type CapabilityName, hasCapability } from "../../host/capabilities.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 
-/** Numbers of capabilities(7). */
-const CAP_SYS_ADMIN = 21;
-const CAP_SYS_RESOURCE = 24;
-
 /** Who runs the driver, and what the kernel lets it do. Assumes that the driver runs as this command does. */
-export function powers(status = readFileSync("/proc/self/status", "utf8"), uid = process.getuid?.() ?? -1): Finding[] {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
-  const has = (bit: number) => (effective & (1n << BigInt(bit))) !== 0n;
+export function powers(status?: string, uid = process.getuid?.() ?? -1): Finding[] {
+  const has = (name: CapabilityName) => (status === undefined ? hasCapability(name) : hasCapability(name, status));
   return [
     uid === 0 ? ok("user", "root") : error("user", `user ${uid}`, "run the driver, and this, as root"),
-    has(CAP_SYS_ADMIN)
+    has("CAP_SYS_ADMIN")
       ? ok("CAP_SYS_ADMIN", "there: mounts and loop devices")
       : error("CAP_SYS_ADMIN", "missing: no mounts, no loop devices", "run the container privileged, or add SYS_ADMIN"),
-    has(CAP_SYS_RESOURCE)
+    has("CAP_SYS_RESOURCE")
       ? ok("CAP_SYS_RESOURCE", "there: ext4 grows while it is mounted")
       : warning(
           "CAP_SYS_RESOURCE",
