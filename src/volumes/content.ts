@@ -6,6 +6,10 @@ import { type Filesystem, filesystem, probe } from "../host/filesystems/filesyst
 import { deviceSize } from "../host/stats.ts";
 import type { Latch, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
+import type { Operation } from "./ledger.ts";
+
+/** Address space of one tool, in bytes: a check that wants more fails by itself and does not take the driver's memory with it. */
+const toolMemory = 2 * 1024 ** 3;
 
 /** Throws FILESYSTEM_UNSUPPORTED. */
 export function filesystemFor(name: string): Filesystem {
@@ -20,20 +24,20 @@ export async function prepare(
   volume: Volume,
   opened: { readonly device: string; readonly discards: boolean },
   asked: string,
-  progress: Progress,
+  operation: Operation,
 ): Promise<Filesystem> {
   const latch = await pool.latch(volume);
   switch (latch.state) {
     case "blank":
     case "formatting":
-      return format(pool, volume, opened, asked || volume.fsType || "ext4", latch.state === "blank", progress);
+      return format(pool, volume, opened, asked || volume.fsType || "ext4", latch.state === "blank", operation);
     case "used":
-      return identify(volume, opened.device, asked, progress);
+      return identify(volume, opened.device, asked, operation);
     case "formatted":
     case "resizing": {
       const fs = await confirm(volume, opened.device, latch.fsType, asked);
-      await repair(volume, fs, opened.device, latch, progress);
-      if (latch.state === "resizing") await growInPlace(pool, volume, fs, opened.device, progress);
+      await repair(volume, fs, opened.device, latch, operation);
+      if (latch.state === "resizing") await growInPlace(pool, volume, fs, opened.device, operation);
       return fs;
     }
   }
@@ -45,7 +49,7 @@ async function format(
   opened: { readonly device: string; readonly discards: boolean },
   fsType: string,
   fresh: boolean,
-  progress: Progress,
+  operation: Operation,
 ): Promise<Filesystem> {
   const fs = filesystemFor(fsType);
   if (volume.size < fs.minimumBytes) {
@@ -55,14 +59,15 @@ async function format(
     );
   }
   await pool.setLatch(volume, { state: "formatting", fsType });
-  progress.step(`making the ${fsType} file system`);
+  operation.step(`making the ${fsType} file system`);
   await fs.format(opened.device, {
     options: volume.mkfsOptions,
+    memoryBytes: toolMemory,
     // Only what was never begun is all zeros: then the tables need not be zeroed, now or after the mount.
     fresh,
     keepReservation: !opened.discards,
-    signal: progress.signal,
-    onStart: (pid) => progress.child(pid, `mkfs.${fsType}`),
+    signal: operation.signal,
+    onStart: (pid) => operation.child(pid, `mkfs.${fsType}`),
   });
   await pool.setLatch(volume, { state: "formatted", fsType, size: volume.size });
   return fs;
@@ -93,8 +98,8 @@ async function confirm(volume: Volume, device: string, fsType: string, asked: st
 }
 
 /** A raw volume that its user made a file system on, or that was restored from one. Never formatted. */
-async function identify(volume: Volume, device: string, asked: string, progress: Progress): Promise<Filesystem> {
-  progress.step("looking at the device");
+async function identify(volume: Volume, device: string, asked: string, operation: Operation): Promise<Filesystem> {
+  operation.step("looking at the device");
   const found = await probe(device);
   if (!found || (asked !== "" && asked !== found.type)) {
     const holds = found ? found.type : "no file system";
@@ -106,15 +111,24 @@ async function identify(volume: Volume, device: string, asked: string, progress:
   return filesystemFor(found.type);
 }
 
-async function repair(volume: Volume, fs: Filesystem, device: string, latch: Latch, progress: Progress): Promise<void> {
+async function repair(
+  volume: Volume,
+  fs: Filesystem,
+  device: string,
+  latch: Latch,
+  operation: Operation,
+): Promise<void> {
   const interrupted = latch.state === "resizing";
   if (!interrupted && !(await fs.needsCheck(device))) return;
-  progress.step(`checking the ${fs.name} file system`);
-  const result = await fs.check(device, {
-    repair: interrupted ? "full" : "preen",
-    signal: progress.signal,
-    onStart: (pid) => progress.child(pid, `fsck.${fs.name}`),
-  });
+  operation.step(`checking the ${fs.name} file system`);
+  const result = await operation.lasting(() =>
+    fs.check(device, {
+      repair: interrupted ? "full" : "preen",
+      memoryBytes: toolMemory,
+      signal: operation.signal,
+      onStart: (pid) => operation.child(pid, `fsck.${fs.name}`),
+    }),
+  );
   if (result.state === "damaged") {
     throw new Problem(
       "FILESYSTEM_DAMAGED",
@@ -127,22 +141,25 @@ async function repair(volume: Volume, fs: Filesystem, device: string, latch: Lat
  * Grows the file system of a volume that was enlarged, before it is opened for use: on a copy that then takes its place, or
  * behind the latch where the pool can't copy in constant time. xfs and btrfs grow when mounted, in transactions of their own.
  */
-export async function growBefore(pool: Pool, volume: Volume, progress: Progress): Promise<void> {
+export async function growBefore(pool: Pool, volume: Volume, operation: Operation): Promise<void> {
   const latch = await pool.latch(volume);
   if (latch.state !== "formatted" || latch.size >= volume.size) return;
   const fs = filesystemFor(latch.fsType);
   if (fs.growsMounted) return;
-  progress.step(`growing the ${fs.name} file system on a copy`);
-  const grown = await pool.rework(
-    volume,
-    async (device) => {
-      await confirm(volume, device, latch.fsType, "");
-      await fs.growOffline(device, {
-        signal: progress.signal,
-        onStart: (pid) => progress.child(pid, `resize of ${fs.name}`),
-      });
-    },
-    progress,
+  operation.step(`growing the ${fs.name} file system on a copy`);
+  const grown = await operation.lasting(() =>
+    pool.rework(
+      volume,
+      async (device) => {
+        await confirm(volume, device, latch.fsType, "");
+        await fs.growOffline(device, {
+          memoryBytes: toolMemory,
+          signal: operation.signal,
+          onStart: (pid) => operation.child(pid, `resize of ${fs.name}`),
+        });
+      },
+      operation,
+    ),
   );
   // In place: announced by the latch, done by `prepare` on the opened device.
   await pool.setLatch(volume, {
@@ -157,13 +174,16 @@ async function growInPlace(
   volume: Volume,
   fs: Filesystem,
   device: string,
-  progress: Progress,
+  operation: Operation,
 ): Promise<void> {
-  progress.step(`growing the ${fs.name} file system`);
-  await fs.growOffline(device, {
-    signal: progress.signal,
-    onStart: (pid) => progress.child(pid, `resize of ${fs.name}`),
-  });
+  operation.step(`growing the ${fs.name} file system`);
+  await operation.lasting(() =>
+    fs.growOffline(device, {
+      memoryBytes: toolMemory,
+      signal: operation.signal,
+      onStart: (pid) => operation.child(pid, `resize of ${fs.name}`),
+    }),
+  );
   await pool.setLatch(volume, { state: "formatted", fsType: fs.name, size: volume.size });
 }
 
@@ -192,7 +212,11 @@ export async function finishCopy(
     );
   }
   const fs = filesystemFor(latch.fsType);
-  const options = { signal: progress.signal, onStart: (pid: number) => progress.child(pid, `${fs.name} tools`) };
+  const options = {
+    memoryBytes: toolMemory,
+    signal: progress.signal,
+    onStart: (pid: number) => progress.child(pid, `${fs.name} tools`),
+  };
   if (latch.state === "resizing") await fs.check(device, { repair: "full", ...options });
   progress.step(`giving the copied ${fs.name} file system its own UUID`);
   await fs.newUuid(device, options);

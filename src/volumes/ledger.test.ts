@@ -80,6 +80,26 @@ test("work that can be redone stops with its last caller; a long copy goes on an
   assert.equal(await again, "copied");
 });
 
+test("a lasting part goes on without callers; what comes after it does not", async () => {
+  const ledger = new Ledger();
+  const [check, mount] = [gate(), gate()];
+  const left = new AbortController();
+  const reached: string[] = [];
+  const first = ledger.run(subject, call("NodeStageVolume", left.signal), "a", async (operation) => {
+    await operation.lasting(async () => {
+      await check.passed;
+      reached.push("checked");
+    });
+    reached.push(operation.signal.aborted ? "stopped" : "went on");
+    mount.open();
+  });
+  left.abort(new DOMException("late", "TimeoutError"));
+  await assert.rejects(first, /CALL_TIMED_OUT/);
+  check.open();
+  await mount.passed;
+  assert.deepEqual(reached, ["checked", "stopped"]);
+});
+
 test("between processes a lock file decides, tells what its holder does, and is gone afterwards", async () => {
   const folder = await mkdtemp(join(tmpdir(), "holdfast-test-"));
   try {

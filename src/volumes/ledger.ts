@@ -25,6 +25,15 @@ export interface RunOptions {
   readonly goesOn?: boolean;
 }
 
+/** What the work of an operation is given. */
+export interface Operation extends Progress {
+  /**
+   * Runs a part that goes on without callers, in work that otherwise stops with them: a check or a growth that takes
+   * longer than a caller waits would never be done if each caller's leaving ended it.
+   */
+  readonly lasting: <T>(part: () => Promise<T>) => Promise<T>;
+}
+
 interface Running {
   readonly call: Call;
   readonly request: string;
@@ -34,6 +43,7 @@ interface Running {
   step: string;
   child: string;
   callers: number;
+  goesOn: boolean;
 }
 
 export class Ledger {
@@ -48,7 +58,7 @@ export class Ledger {
     subject: Subject,
     call: Call,
     request: string,
-    work: (progress: Progress) => Promise<T>,
+    work: (operation: Operation) => Promise<T>,
     options: RunOptions = {},
   ): Promise<T> {
     if (this.#stopping) throw new Problem("STOPPING", "the driver is stopping and takes no new operations");
@@ -56,10 +66,10 @@ export class Ledger {
     const there = this.#running.get(subject.key);
     if (there) {
       if (there.request !== digest) throw busy(subject, describe(there));
-      return this.#wait(there, call, options) as Promise<T>;
+      return this.#wait(there, call) as Promise<T>;
     }
-    const running = this.#start(subject, call, digest, work);
-    return this.#wait(running, call, options) as Promise<T>;
+    const running = this.#start(subject, call, digest, work, options.goesOn ?? false);
+    return this.#wait(running, call) as Promise<T>;
   }
 
   /** What runs now, for logs and for whoever asks. */
@@ -78,7 +88,13 @@ export class Ledger {
     clearTimeout(timer);
   }
 
-  #start<T>(subject: Subject, call: Call, request: string, work: (progress: Progress) => Promise<T>): Running {
+  #start<T>(
+    subject: Subject,
+    call: Call,
+    request: string,
+    work: (operation: Operation) => Promise<T>,
+    goesOn: boolean,
+  ): Running {
     const controller = new AbortController();
     const held: FileLock[] = [];
     let wrote = "";
@@ -87,7 +103,7 @@ export class Ledger {
       if (text !== wrote) for (const lock of held) lock.write(text);
       wrote = text;
     };
-    const progress: Progress = {
+    const operation: Operation = {
       signal: controller.signal,
       step: (what) => {
         running.step = what;
@@ -98,13 +114,23 @@ export class Ledger {
         running.child = `${program} (process ${pid})`;
         tell();
       },
+      lasting: async (part) => {
+        const before = running.goesOn;
+        running.goesOn = true;
+        try {
+          return await part();
+        } finally {
+          running.goesOn = before;
+          endIfAlone(running);
+        }
+      },
     };
     // Begun in a later turn, so that `running` is in place before the work says anything.
     const outcome = Promise.resolve().then(async () => {
       try {
         for (const path of subject.lockPaths) held.push(await lockOf(subject, path));
         tell();
-        return await work(progress);
+        return await work(operation);
       } catch (error) {
         throw explain(error, controller.signal);
       } finally {
@@ -121,13 +147,14 @@ export class Ledger {
       step: "starting",
       child: "",
       callers: 0,
+      goesOn,
     };
     outcome.catch(() => undefined);
     this.#running.set(subject.key, running);
     return running;
   }
 
-  async #wait(running: Running, call: Call, options: RunOptions): Promise<unknown> {
+  async #wait(running: Running, call: Call): Promise<unknown> {
     running.callers += 1;
     let leave: (() => void) | undefined;
     const left = new Promise<never>((_resolve, reject) => {
@@ -140,9 +167,14 @@ export class Ledger {
     } finally {
       if (leave) call.signal.removeEventListener("abort", leave);
       running.callers -= 1;
-      if (running.callers === 0 && !options.goesOn) running.controller.abort(call.signal.reason);
+      endIfAlone(running, call.signal.reason);
     }
   }
+}
+
+/** Work that can be redone stops when nobody waits for it any more. */
+function endIfAlone(running: Running, reason: unknown = new DOMException("every caller left", "AbortError")): void {
+  if (running.callers === 0 && !running.goesOn) running.controller.abort(reason);
 }
 
 async function lockOf(subject: Subject, path: string): Promise<FileLock> {

@@ -14,6 +14,7 @@ import { isReadOnly, unsupported } from "./capabilities.ts";
 import { growAfter, growBefore, prepare } from "./content.ts";
 import type { Context } from "./context.ts";
 import { mismatch } from "./controller.ts";
+import type { Operation } from "./ledger.ts";
 import { fileSystemOf, look } from "./mounted.ts";
 
 export class StageRules {
@@ -33,11 +34,11 @@ export class StageRules {
       this.#context.volumeSubject(pool, volume),
       call,
       JSON.stringify(request),
-      async (progress) => {
+      async (operation) => {
         const current = await pool.find(volume.key);
         if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
         await this.#refuseUnattached(pool, current);
-        await this.#stage(pool, current, request, progress);
+        await this.#stage(pool, current, request, operation);
       },
     );
   }
@@ -46,8 +47,11 @@ export class StageRules {
     const found = await this.#context.pools.volume(asked.id);
     if (!found) return;
     const { pool, volume } = found;
-    await this.#context.ledger.run(this.#context.volumeSubject(pool, volume), call, JSON.stringify(asked), (progress) =>
-      this.#unstage(pool, volume, asked.stagingPath, progress),
+    await this.#context.ledger.run(
+      this.#context.volumeSubject(pool, volume),
+      call,
+      JSON.stringify(asked),
+      (operation) => this.#unstage(pool, volume, asked.stagingPath, operation),
     );
   }
 
@@ -64,10 +68,10 @@ export class StageRules {
       }
       const call: Call = { rpc: "recovery", requestId: "start", signal: AbortSignal.timeout(60_000) };
       await this.#context.ledger
-        .run(this.#context.volumeSubject(pool, volume), call, key, async (progress) => {
+        .run(this.#context.volumeSubject(pool, volume), call, key, async (operation) => {
           // Whoever repeated the call meanwhile has finished it.
           const now = await records.read(key);
-          if (now?.state === "opening") await this.#unstage(pool, volume, now.stagingPath, progress);
+          if (now?.state === "opening") await this.#unstage(pool, volume, now.stagingPath, operation);
         })
         .catch((error: unknown) => {
           this.#context.log.warn(
@@ -78,7 +82,7 @@ export class StageRules {
     }
   }
 
-  async #stage(pool: Pool, volume: Volume, request: StageRequest, progress: Progress): Promise<void> {
+  async #stage(pool: Pool, volume: Volume, request: StageRequest, operation: Operation): Promise<void> {
     const { stagingPath, capability } = request;
     const records = this.#context.records(pool);
     const before = await records.read(volume.key);
@@ -104,21 +108,21 @@ export class StageRules {
     }
     await records.write(record);
     try {
-      const fileSystem = await this.#open(pool, volume, record, progress);
+      const fileSystem = await this.#open(pool, volume, record, operation);
       await records.write({ ...record, state: "staged", fileSystem });
     } catch (error) {
-      await this.#undo(pool, volume, record, progress);
+      await this.#undo(pool, volume, record, operation);
       throw error;
     }
   }
 
   /** Opens and mounts. Gives the file system's number, or nothing for a raw device. */
-  async #open(pool: Pool, volume: Volume, record: StageRecord, progress: Progress): Promise<string> {
+  async #open(pool: Pool, volume: Volume, record: StageRecord, operation: Operation): Promise<string> {
     const readonly = isReadOnly(record.mode);
     const block = record.access === "block";
-    if (!block && pool.features.gives === "device" && !readonly) await growBefore(pool, volume, progress);
-    progress.step("opening the volume");
-    const opened = await pool.open(volume, { readonly: block && readonly, keep: block }, progress);
+    if (!block && pool.features.gives === "device" && !readonly) await growBefore(pool, volume, operation);
+    operation.step("opening the volume");
+    const opened = await pool.open(volume, { readonly: block && readonly, keep: block }, operation);
     try {
       if (block) {
         const latch = await pool.latch(volume);
@@ -126,7 +130,7 @@ export class StageRules {
         if (latch.state === "blank") await pool.setLatch(volume, { state: "used" });
         return "";
       }
-      await this.#mount(pool, volume, opened, record, readonly, progress);
+      await this.#mount(pool, volume, opened, record, readonly, operation);
       const mount = await mountAt(record.stagingPath);
       return mount ? fileSystemOf(mount) : "";
     } finally {
@@ -140,19 +144,19 @@ export class StageRules {
     opened: Opened,
     record: StageRecord,
     readonly: boolean,
-    progress: Progress,
+    operation: Operation,
   ): Promise<void> {
     const target = record.stagingPath;
     if (opened.gives === "directory") {
-      progress.step("mounting");
+      operation.step("mounting");
       await refusedFlags(() => bind({ source: opened.path, target, readonly, flags: record.mountFlags }));
       return;
     }
-    const fs = await prepare(pool, volume, opened, record.fsType, progress);
-    progress.step(`mounting the ${fs.name} file system`);
+    const fs = await prepare(pool, volume, opened, record.fsType, operation);
+    operation.step(`mounting the ${fs.name} file system`);
     const flags = [...(opened.discards ? fs.mountFlags : []), ...record.mountFlags];
     await refusedFlags(() =>
-      mountFilesystem({ device: opened.device, target, fsType: fs.name, flags, readonly, signal: progress.signal }),
+      mountFilesystem({ device: opened.device, target, fsType: fs.name, flags, readonly, signal: operation.signal }),
     );
     if (!readonly) await growAfter(pool, volume, target, opened.device);
   }
