@@ -50,6 +50,12 @@ export function program(): Command {
 
 /** Runs a command line. What commander itself refuses is told already and gives exit code 2. */
 export async function run(args: readonly string[]): Promise<void> {
+  // Whoever reads the output may stop reading, as head does.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    // The quickstart goes on without a reader, because it has to clean up.
+    if (args[0] !== "quickstart") process.exit();
+  });
   try {
     const root = program();
     if (args.length === 0) root.help();
