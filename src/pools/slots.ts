@@ -36,7 +36,11 @@ export async function loadBackend(config: PoolConfig): Promise<Backend> {
   for (const key of Object.keys(config.options.extra)) {
     if (!allowed.has(key)) throw unknownOption(config, loaded, key);
   }
-  loaded.check(config.options);
+  try {
+    loaded.check(config.options);
+  } catch (error) {
+    throw new PoolConfigError(config.name, error instanceof Error ? error.message : String(error));
+  }
   return loaded;
 }
 

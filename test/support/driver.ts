@@ -46,7 +46,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   const folder = options.folder ?? mkdtempSync(join(scratch.path, "n-"));
   const socket = join(folder, "csi.sock");
   const base = ["serve", "--endpoint", `unix://${socket}`, "--node-id", options.nodeId ?? "n1"];
-  base.push("--state-folder", join(folder, "state"), "--log-format", "json");
+  base.push("--log-format", "json");
   for (const pool of options.pools) base.push("--pool", pool);
   if (options.initPools !== false) base.push("--init-pools");
   base.push(...(options.args ?? []));
