@@ -3,7 +3,7 @@
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
 import { closeSync, constants, fstatSync, writeSync } from "node:fs";
-import { readFile, stat, unlink } from "node:fs/promises";
+import { readFile, unlink } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock } from "./native.ts";
@@ -27,7 +27,7 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
     try {
       if (!tryLock(fd, path)) return { heldBy: (await readFile(path, "utf8").catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
-      mine = await isStill(path, fd);
+      mine = hasName(fd);
       if (mine) return held(path, fd);
     } finally {
       if (!mine) closeSync(fd);
@@ -35,13 +35,13 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
   }
 }
 
-async function isStill(path: string, fd: number): Promise<boolean> {
-  const mine = fstatSync(fd, { bigint: true });
+/** Nobody renames lock files, so one that has a name still has the one that it was opened by. */
+function hasName(fd: number): boolean {
   try {
-    const there = await stat(path, { bigint: true });
-    return there.ino === mine.ino && there.dev === mine.dev;
+    return fstatSync(fd).nlink > 0;
   } catch (error) {
-    if (isSystemError(error, "ENOENT")) return false;
+    // NFS, where another node has removed it.
+    if (isSystemError(error, "ESTALE")) return false;
     throw error;
   }
 }

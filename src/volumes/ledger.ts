@@ -4,6 +4,7 @@
  * Between processes a flock on the volume's own lock file decides, and its holder writes the same words there.
  */
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type FileLock, lockFile } from "../host/locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -44,7 +45,11 @@ interface Running {
   child: string;
   callers: number;
   goesOn: boolean;
+  over: boolean;
 }
+
+/** Milliseconds that an operation may take before it says to other processes what it is doing. */
+const silentMs = 10;
 
 export class Ledger {
   readonly #running = new Map<string, Running>();
@@ -97,18 +102,20 @@ export class Ledger {
   ): Running {
     const controller = new AbortController();
     const held: FileLock[] = [];
-    let wrote = "";
+    let wrote: string | undefined;
     const tell = (): void => {
       const text = describe(running);
       if (text !== wrote) for (const lock of held) lock.write(text);
       wrote = text;
     };
+    // Most operations are over before anybody could read their words.
+    const late = setTimeout(tell, silentMs);
     const operation: Operation = {
       signal: controller.signal,
       step: (what) => {
         running.step = what;
         running.child = "";
-        tell();
+        if (wrote !== undefined) tell();
       },
       child: (pid, program) => {
         running.child = `${program} (process ${pid})`;
@@ -128,14 +135,19 @@ export class Ledger {
     // Begun in a later turn, so that `running` is in place before the work says anything.
     const outcome = Promise.resolve().then(async () => {
       try {
-        for (const path of subject.lockPaths) held.push(await lockOf(subject, path));
-        tell();
+        for (const path of subject.lockPaths) {
+          const lock = await lockOf(subject, path);
+          if (wrote !== undefined) lock.write(wrote);
+          held.push(lock);
+        }
         return await work(operation);
       } catch (error) {
         throw explain(error, controller.signal);
       } finally {
-        this.#running.delete(subject.key);
+        clearTimeout(late);
         for (const lock of held) await lock.release();
+        running.over = true;
+        this.#running.delete(subject.key);
       }
     });
     const running: Running = {
@@ -148,6 +160,7 @@ export class Ledger {
       child: "",
       callers: 0,
       goesOn,
+      over: false,
     };
     outcome.catch(() => undefined);
     this.#running.set(subject.key, running);
@@ -173,13 +186,19 @@ export class Ledger {
 }
 
 /** Work that can be redone stops when nobody waits for it any more. */
-function endIfAlone(running: Running, reason: unknown = new DOMException("every caller left", "AbortError")): void {
-  if (running.callers === 0 && !running.goesOn) running.controller.abort(reason);
+function endIfAlone(running: Running, reason?: unknown): void {
+  if (running.over || running.callers > 0 || running.goesOn) return;
+  running.controller.abort(reason ?? new DOMException("every caller left", "AbortError"));
 }
 
 async function lockOf(subject: Subject, path: string): Promise<FileLock> {
   try {
-    const lock = await lockFile(path);
+    let lock = await lockFile(path);
+    if ("heldBy" in lock && lock.heldBy === "") {
+      // Just begun: soon it is over, or has said what it is.
+      await delay(2 * silentMs);
+      lock = await lockFile(path);
+    }
     if (!("heldBy" in lock)) return lock;
     throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
   } catch (error) {
