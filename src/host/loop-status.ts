@@ -1,6 +1,6 @@
 /** What loop devices carry, as the kernel knows it. */
-import { constants } from "node:fs";
-import { access, readdir } from "node:fs/promises";
+import { constants, existsSync, readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { ioctlBuffer } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
@@ -63,32 +63,60 @@ export async function loopNumbers(): Promise<number[]> {
   return numbers.sort((a, b) => a - b);
 }
 
-/** /sys/block/loopN/loop is there exactly while a file is attached. */
-export function isAttached(number: number): Promise<boolean> {
-  return access(`/sys/block/loop${number}/loop`).then(
-    () => true,
-    () => false,
-  );
+/** /sys/block/loopN/loop is there exactly while a file is attached. sysfs is in memory: no need for another thread. */
+export function isAttached(number: number): boolean {
+  return existsSync(`/sys/block/loop${number}/loop`);
+}
+
+/** Changes with every attachment, change of file and detachment of the device; absent before Linux 5.15. */
+function sequence(number: number): string | undefined {
+  try {
+    return readFileSync(`/sys/block/loop${number}/diskseq`, "latin1");
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENODEV")) return undefined;
+    throw error;
+  }
+}
+
+interface LoopFile {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+const seen = new Map<number, LoopFile & { readonly sequence: string }>();
+
+/**
+ * The file that the device carries; absent: none. The device itself is asked once for each of its attachments, which
+ * the kernel numbers: opening and closing it costs, and closing a raw one flushes it.
+ */
+export async function loopFile(number: number): Promise<LoopFile | undefined> {
+  if (!isAttached(number)) return undefined;
+  // Before the question: an answer about a later attachment is then kept under a number that never comes back.
+  const now = sequence(number);
+  const known = seen.get(number);
+  if (known !== undefined && known.sequence === now) return known;
+  const status = await loopStatus(number);
+  if (status && now !== undefined) seen.set(number, { dev: status.dev, ino: status.ino, sequence: now });
+  return status;
 }
 
 /** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */
 export async function listLoops(): Promise<LoopStatus[]> {
-  const found = await Promise.all(
-    (await loopNumbers()).map(async (number) => ((await isAttached(number)) ? loopStatus(number) : undefined)),
-  );
+  const found = await Promise.all((await loopNumbers()).filter(isAttached).map(loopStatus));
   return found.filter((status) => status !== undefined);
 }
 
 /**
- * Numbers of the devices that carry this file. `file` is a `stat` with bigint. Costs an open of every attached device:
- * whether one of ours carries it is told faster by `isLocked`.
+ * Numbers of the devices that carry this file. `file` is a `stat` with bigint. Looks at every
+ * attached device: whether one of ours carries it is told faster by `isLocked`.
  */
-export async function findLoops(file: { readonly dev: bigint; readonly ino: bigint }): Promise<number[]> {
-  return (await listLoops()).filter((s) => s.dev === file.dev && s.ino === file.ino).map((s) => s.number);
+export async function findLoops(file: LoopFile): Promise<number[]> {
+  const numbers = await loopNumbers();
+  const files = await Promise.all(numbers.map(loopFile));
+  return numbers.filter((_, at) => files[at]?.ino === file.ino && files[at]?.dev === file.dev);
 }
 
 /** How many devices exist and carry nothing. The kernel makes more on demand, so 0 is no error by itself. */
 export async function freeLoops(): Promise<number> {
-  const used = await Promise.all((await loopNumbers()).map(isAttached));
-  return used.filter((busy) => !busy).length;
+  return (await loopNumbers()).filter((number) => !isAttached(number)).length;
 }

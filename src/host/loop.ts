@@ -112,7 +112,7 @@ async function claimNumber(control: number): Promise<number> {
   const first = await ioctl({ syscall: "ioctl(LOOP_CTL_GET_FREE)" }, control, LOOP_CTL_GET_FREE);
   if (claim(first)) return first;
   for (const number of await loopNumbers()) {
-    if (!claimed.has(number) && !(await isAttached(number)) && claim(number)) return number;
+    if (!claimed.has(number) && !isAttached(number) && claim(number)) return number;
   }
   const added = await ioctl({ syscall: "ioctl(LOOP_CTL_ADD)" }, control, LOOP_CTL_ADD, -1);
   claim(added);

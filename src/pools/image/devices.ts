@@ -2,12 +2,13 @@
  * Image files as loop devices on this node. Which device carries which file is asked of the kernel, by device and inode
  * number; what is remembered here is only where to look first.
  */
+import { type BigIntStats, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { forbidDiscards } from "../../host/discard.ts";
 import { isLocked } from "../../host/locks.ts";
 import { attachLoop, BackingBusy, detachLoop, type LoopDevice, setCapacity } from "../../host/loop.ts";
-import { findLoops, loopStatus } from "../../host/loop-status.ts";
+import { findLoops, loopFile, loopStatus } from "../../host/loop-status.ts";
 import { listMounts } from "../../host/mount-table.ts";
 import type { Opened, OpenOptions, Place, Progress, Volume } from "../pool.ts";
 import { Problem } from "../problem.ts";
@@ -30,11 +31,14 @@ interface FileIdentity {
 
 export class Devices {
   readonly #thick: boolean;
+  readonly #remote: boolean;
   /** File path to the number of the loop device that carried it last. */
   readonly #last = new Map<string, number>();
 
-  constructor(options: { readonly thick: boolean }) {
+  /** `remote`: looking at a file may have to wait for a server. */
+  constructor(options: { readonly thick: boolean; readonly remote: boolean }) {
     this.#thick = options.thick;
+    this.#remote = options.remote;
   }
 
   async open(data: string, volume: Volume, options: OpenOptions, work: Progress): Promise<Opened> {
@@ -70,13 +74,15 @@ export class Devices {
     const until = Date.now() + patience;
     for (;;) {
       const numbers = await findLoops(file);
-      for (const number of numbers) await detachLoop(number, file);
-      // The lock that the device keeps is the proof; the scan above names it, and finds devices that others made.
-      if (!(await isLocked(data)) && (await findLoops(file)).length === 0) {
+      // The lock that the device keeps is the proof; the scan names it, and finds devices that others made.
+      if (numbers.length === 0 && !(await isLocked(data))) {
         this.#last.delete(data);
         return;
       }
+      let gone = numbers.length > 0;
+      for (const number of numbers) if ((await detachLoop(number, file)) !== "gone") gone = false;
       work.signal.throwIfAborted();
+      if (gone) continue;
       if (Date.now() > until) throw inUse(volume, await this.holder(data));
       work.step("waiting for the device to be free");
       await delay(5);
@@ -97,8 +103,9 @@ export class Devices {
       if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
       throw error;
     }
-    const [number] = (await isLocked(data)) || this.#last.has(data) ? await findLoops(file) : [];
-    if (number === undefined) return (await isLocked(data)) ? "a process or another node holds its lock" : undefined;
+    const locked = await isLocked(data);
+    const [number] = locked || this.#last.has(data) ? await findLoops(file) : [];
+    if (number === undefined) return locked ? "a process or another node holds its lock" : undefined;
     const mounts = (await listMounts()).filter((mount) => mount.source === `/dev/loop${number}`);
     const where = mounts.map((mount) => mount.target).join(", ");
     return `/dev/loop${number}${where === "" ? " (mounted nowhere that this process can see)" : `, mounted at ${where}`}`;
@@ -144,11 +151,12 @@ export class Devices {
   }
 
   async #number(data: string): Promise<number | undefined> {
-    const file = await identify(data);
     const last = this.#last.get(data);
+    // What is attached is in the kernel's memory.
+    const file = last === undefined || this.#remote ? await identify(data) : identifyNow(data);
     if (last !== undefined) {
-      const status = await loopStatus(last);
-      if (status?.dev === file.dev && status.ino === file.ino) return last;
+      const carried = await loopFile(last);
+      if (carried?.dev === file.dev && carried.ino === file.ino) return last;
     }
     if (!(await isLocked(data))) return undefined;
     const [number] = await findLoops(file);
@@ -159,12 +167,27 @@ export class Devices {
 
 async function identify(data: string): Promise<FileIdentity> {
   try {
-    const { dev, ino, size } = await stat(data, { bigint: true });
-    return { dev, ino, size: Number(size) };
+    return identityOf(await stat(data, { bigint: true }));
   } catch (error) {
-    if (!hasCode(error, "ENOENT")) throw error;
-    throw new Problem("CONTENT_LOST", `the file ${data} is not there`, { cause: error });
+    throw explained(data, error);
   }
+}
+
+function identifyNow(data: string): FileIdentity {
+  try {
+    return identityOf(statSync(data, { bigint: true }));
+  } catch (error) {
+    throw explained(data, error);
+  }
+}
+
+function identityOf(stats: BigIntStats): FileIdentity {
+  return { dev: stats.dev, ino: stats.ino, size: Number(stats.size) };
+}
+
+function explained(data: string, error: unknown): unknown {
+  if (!hasCode(error, "ENOENT")) return error;
+  return new Problem("CONTENT_LOST", `the file ${data} is not there`, { cause: error });
 }
 
 function inUse(volume: Volume, holder: string | undefined): Problem {

@@ -51,7 +51,7 @@ export class ImagePool extends FolderPool implements Pool {
     super(place, options);
     this.#options = options;
     this.#reflinks = canReflink;
-    this.#devices = new Devices({ thick: options.thick });
+    this.#devices = new Devices({ thick: options.thick, remote: place.shared });
     this.features = {
       gives: "device",
       block: true,
