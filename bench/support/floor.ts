@@ -37,7 +37,7 @@ export async function mountedLife(place: FloorPlace, name: string, fsType: strin
   mkdirSync(staging);
   const fs = filesystem(fsType);
   if (!fs) throw new Error(`no file system ${fsType}`);
-  const loop = await attachLoop({ path: data, autoclear: true });
+  const loop = await attachLoop({ path: data, autoclear: true, blockSize: 4096 });
   try {
     await fs.format(loop.device, {});
     await mountFilesystem({ device: loop.device, target: staging, fsType, flags: fs.mountFlags });
@@ -57,7 +57,7 @@ export async function rawLife(place: FloorPlace, name: string, size: number): Pr
   const data = await sparseFile(place, name, size);
   const { staging, target } = paths(place, name);
   mkdirSync(staging);
-  const loop = await attachLoop({ path: data, autoclear: false });
+  const loop = await attachLoop({ path: data, autoclear: false, blockSize: 4096 });
   loop.close();
   await writeFile(target, "");
   await bind({ source: loop.device, target });

@@ -17,6 +17,8 @@ export interface Mount {
   readonly readonly: boolean;
   /** Of this mount, sorted: `noatime`, `nodev`, `noexec`, `nosuid`, `ro` ... */
   readonly flags: readonly string[];
+  /** Of its root, as stat(2) gives them: not `major` and `minor` on file systems with several trees (btrfs). */
+  readonly inode: { readonly major: number; readonly minor: number; readonly number: bigint };
   /** Where a device node is mounted (a raw block volume): the device that it stands for. */
   readonly device: { readonly major: number; readonly minor: number } | undefined;
 }
@@ -39,17 +41,18 @@ export async function mountAt(path: string): Promise<Mount | undefined> {
   if ((x.readBigUInt64LE(8) & STATX_ATTR_MOUNT_ROOT) === 0n) return undefined;
   const isBlock = (x.readUInt16LE(28) & 0o170000) === 0o060000;
   const device = isBlock ? { major: x.readUInt32LE(128), minor: x.readUInt32LE(132) } : undefined;
+  const inode = { major: x.readUInt32LE(136), minor: x.readUInt32LE(140), number: x.readBigUInt64LE(32) };
   const id = x.readBigUInt64LE(144);
   if ((x.readUInt32LE(0) & STATX_MNT_ID_UNIQUE) !== 0) {
     try {
-      return fromStatmount(id, statmount(id, SB_BASIC | MNT_BASIC | MNT_ROOT | FS_TYPE), device);
+      return fromStatmount(id, statmount(id, SB_BASIC | MNT_BASIC | MNT_ROOT | FS_TYPE), { device, inode });
     } catch (error) {
       // ENOENT: unmounted since. Older kernels have no such call, and a seccomp filter may not know it.
       if (isSystemError(error, "ENOENT")) return mountAt(path);
       if (!isSystemError(error, "ENOSYS", "EPERM")) throw error;
     }
   }
-  return fromTable(path, device);
+  return fromTable(path, { device, inode });
 }
 
 const attributes: readonly (readonly [bigint, string])[] = [
@@ -62,7 +65,9 @@ const attributes: readonly (readonly [bigint, string])[] = [
   [0x80n, "nodiratime"],
 ];
 
-function fromStatmount(id: bigint, s: Buffer, device: Mount["device"]): Mount {
+type Root = Pick<Mount, "device" | "inode">;
+
+function fromStatmount(id: bigint, s: Buffer, root: Root): Mount {
   const text = (offset: number) => {
     const start = 512 + s.readUInt32LE(offset);
     return s.subarray(start, s.indexOf(0, start)).toString();
@@ -76,11 +81,11 @@ function fromStatmount(id: bigint, s: Buffer, device: Mount["device"]): Mount {
     minor: s.readUInt32LE(20),
     readonly: (attr & 1n) !== 0n || (s.readUInt32LE(32) & 1) !== 0,
     flags: attributes.flatMap(([bit, name]) => ((attr & bit) !== 0n ? [name] : [])).sort(),
-    device,
+    ...root,
   };
 }
 
-async function fromTable(path: string, device: Mount["device"]): Promise<Mount | undefined> {
+async function fromTable(path: string, root: Root): Promise<Mount | undefined> {
   const line = mountOf(path, await listMounts());
   if (!line) return undefined;
   if (line.target !== path) throw new SystemError(22, "mountinfo", { path, detail: "not a path without symlinks" });
@@ -94,6 +99,6 @@ async function fromTable(path: string, device: Mount["device"]): Promise<Mount |
     minor: line.minor,
     readonly: flags.includes("ro") || line.superOptions.split(",").includes("ro"),
     flags: flags.sort(),
-    device,
+    ...root,
   };
 }

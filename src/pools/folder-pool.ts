@@ -54,8 +54,13 @@ export abstract class FolderPool {
     this.shared = place.shared;
     this.#place = place;
     this.#presence = new Presence(place.folder);
-    this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume });
-    this.snapshots = new Shelf(place.folder, "snapshot", { encode: encodeSnapshot, decode: decodeSnapshot });
+    this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume }, place.shared);
+    this.snapshots = new Shelf(
+      place.folder,
+      "snapshot",
+      { encode: encodeSnapshot, decode: decodeSnapshot },
+      place.shared,
+    );
     this.inventory = new Inventory(place.folder, { volume: this.volumes, snapshot: this.snapshots }, this.#presence);
     this.accounting = new Accounting(place, limits, this.inventory, {
       measure: () => this.measure(),

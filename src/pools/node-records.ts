@@ -3,9 +3,10 @@
  * kernel has proved that it is closed. Mounts do not outlive a boot, so records of an earlier boot count as none; on a
  * shared pool a controller elsewhere reads them to learn whether a node has let go.
  */
-import { readFileSync } from "node:fs";
-import { open, readdir, rename, unlink } from "node:fs/promises";
+import { readFileSync, writeFile } from "node:fs";
+import { readdir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { syncDirectory, temporaryBeside, writeDurably } from "../host/files.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
@@ -51,7 +52,8 @@ export class NodeRecords {
 
   async read(key: string): Promise<StageRecord | undefined> {
     const path = join(this.#own, `${key}.json`);
-    const text = await readIfThere(path);
+    // On a local pool: a few hundred bytes that this node wrote itself, and asks for in every call.
+    const text = this.#durable ? await readIfThere(path) : readNow(path);
     return text === undefined ? undefined : decodeStage(text, path);
   }
 
@@ -132,20 +134,15 @@ export class NodeRecords {
   }
 
   async #put(name: string, text: string): Promise<void> {
-    await makeFolder(this.#own);
     const path = join(this.#own, name);
-    if (this.#durable) {
-      await writeDurably(path, text);
-      return;
-    }
-    const aside = temporaryBeside(path);
-    const file = await open(aside, "wx", 0o600);
+    const write = this.#durable ? writeDurably : replace;
     try {
-      await file.writeFile(text);
-    } finally {
-      await file.close();
+      await write(path, text);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+      await makeFolder(this.#own);
+      await write(path, text);
     }
-    await rename(aside, path);
   }
 
   async #drop(name: string): Promise<void> {
@@ -156,6 +153,24 @@ export class NodeRecords {
       throw error;
     }
     if (this.#durable) await syncDirectory(this.#own);
+  }
+}
+
+const write = promisify(writeFile);
+
+/** Whole or not at all for whoever reads it; not durable. */
+async function replace(path: string, text: string): Promise<void> {
+  const aside = temporaryBeside(path);
+  await write(aside, text, { flag: "wx", mode: 0o600 });
+  await rename(aside, path);
+}
+
+function readNow(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
   }
 }
 

@@ -4,7 +4,7 @@
  * what was promised to them, so that a sum needs no reading.
  */
 import { randomBytes } from "node:crypto";
-import type { BigIntStats } from "node:fs";
+import { type BigIntStats, lstatSync } from "node:fs";
 import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { renameNoReplace, syncDirectory, writeDurably } from "../host/files.ts";
@@ -34,6 +34,7 @@ export interface Aside {
 }
 
 const cacheLimit = 20_000;
+const hotMs = 100;
 const recordName = "record.json";
 const asidePattern = /^([a-z]+)-([0-9a-f]{32})-[0-9a-f]+-([0-9]+)$/;
 
@@ -78,10 +79,13 @@ export class Shelf<T extends Entry> {
   readonly #folder: string;
   readonly #codec: Codec<T>;
   /** Records as they were read, each good only while its file is the same one. */
-  readonly #cache = new Map<Key, { readonly identity: string; readonly entry: T }>();
+  readonly #cache = new Map<Key, { readonly identity: string; readonly entry: T; seen: number }>();
+  readonly #remote: boolean;
 
-  constructor(pool: string, kind: "volume" | "snapshot", codec: Codec<T>) {
+  /** `remote`: looking at a file may have to wait for a server. */
+  constructor(pool: string, kind: "volume" | "snapshot", codec: Codec<T>, remote: boolean) {
     this.kind = kind;
+    this.#remote = remote;
     this.#pool = pool;
     this.#folder = join(pool, `${kind}s`);
     this.#codec = codec;
@@ -96,7 +100,7 @@ export class Shelf<T extends Entry> {
     const path = this.path(key, recordName);
     let identity: string;
     try {
-      identity = identityOf(await lstat(path, { bigint: true }));
+      identity = identityOf(this.#isHot(key) ? lstatSync(path, { bigint: true }) : await lstat(path, { bigint: true }));
     } catch (error) {
       if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
       this.#cache.delete(key);
@@ -104,7 +108,10 @@ export class Shelf<T extends Entry> {
       return undefined;
     }
     const cached = this.#cache.get(key);
-    if (cached?.identity === identity) return cached.entry;
+    if (cached?.identity === identity) {
+      cached.seen = performance.now();
+      return cached.entry;
+    }
     let text: string;
     try {
       text = await readFile(path, "utf8");
@@ -116,6 +123,12 @@ export class Shelf<T extends Entry> {
     if (entry.key !== key) throw damaged(path, `it says that it is ${entry.key}`);
     this.#remember(key, identity, entry);
     return entry;
+  }
+
+  /** The kernel has what was looked at a moment ago in memory, and a look there is shorter than a turn of the threads. */
+  #isHot(key: Key): boolean {
+    const seen = this.#remote ? undefined : this.#cache.get(key)?.seen;
+    return seen !== undefined && performance.now() - seen < hotMs;
   }
 
   /** "Absent" is only said while the pool is there, and only where no folder without a record stands in the place. */
@@ -182,7 +195,7 @@ export class Shelf<T extends Entry> {
 
   #remember(key: Key, identity: string, entry: T): void {
     this.#cache.delete(key);
-    this.#cache.set(key, { identity, entry });
+    this.#cache.set(key, { identity, entry, seen: performance.now() });
     if (this.#cache.size <= cacheLimit) return;
     const oldest = this.#cache.keys().next().value;
     if (oldest !== undefined) this.#cache.delete(oldest);

@@ -1,4 +1,5 @@
 /** Whether what is at a path is this volume: asked of the kernel, by device and inode numbers, never by a path it prints. */
+import { statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type Mount, mountAt } from "../host/mount-at.ts";
 import { listMounts } from "../host/mount-table.ts";
@@ -29,13 +30,12 @@ export async function look(pool: Pool, volume: Volume, record: StageRecord | und
 
 async function is(place: Place, mount: Mount, path: string, record: StageRecord | undefined): Promise<boolean> {
   if (place.gives === "directory") {
-    const [there, here] = await Promise.all([
-      stat(path, { bigint: true }),
-      stat(place.path, { bigint: true }).catch(() => undefined),
-    ]);
-    return here !== undefined && there.dev === here.dev && there.ino === here.ino;
+    const here = await stat(place.path, { bigint: true }).catch(() => undefined);
+    if (here?.ino !== mount.inode.number) return false;
+    return mount.inode.major === major(Number(here.dev)) && mount.inode.minor === minor(Number(here.dev));
   }
-  const device = await stat(place.device);
+  // In memory, always: no turn of the threads.
+  const device = statSync(place.device);
   if (mount.device) return mount.device.major === major(device.rdev) && mount.device.minor === minor(device.rdev);
   if (mount.major === major(device.rdev) && mount.minor === minor(device.rdev)) return true;
   // btrfs gives its mounts numbers of their own; the one that was noted when it was mounted is good while the device is.
