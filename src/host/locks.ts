@@ -73,6 +73,14 @@ function held(path: string, fd: number): FileLock {
   };
 }
 
+/** Takes the lock that a loop device would keep on this data file; absent: somebody has it. ENOENT passes. */
+export async function lockData(path: string): Promise<{ release(): void } | undefined> {
+  const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  if (tryLock(fd, path)) return { release: () => closeSync(fd) };
+  await closeFile(fd);
+  return undefined;
+}
+
 /**
  * Whether anybody holds a flock on this data file, for example a loop device that carries it. It takes the lock for an
  * instant, so another prober at that moment may be told yes wrongly. ENOENT passes.

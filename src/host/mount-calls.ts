@@ -28,6 +28,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
+const MS_PRIVATE = 1 << 18;
 const OPEN_TREE_CLOEXEC = 0x80000;
 
 export const MOUNT_ATTR = {
@@ -87,10 +88,12 @@ export function moveMount(fd: number, targetFd: number, target: string): Promise
   return callAsync(about, ordinary, undefined, sMoveMount, nr.moveMount, fd, "", targetFd, "", fromEmpty | toEmpty);
 }
 
+/** Also makes the mount private: it takes part in no propagation but that of the place where it is attached. */
 export function mountSetattr(fd: number, set: number, clear: number): Promise<number> {
   const attr = Buffer.alloc(32);
   attr.writeBigUInt64LE(BigInt(set), 0);
   attr.writeBigUInt64LE(BigInt(clear), 8);
+  attr.writeBigUInt64LE(BigInt(MS_PRIVATE), 16);
   const about = { syscall: "mount_setattr" };
   return callAsync(about, ordinary, undefined, sMountSetattr, nr.mountSetattr, fd, "", AT_EMPTY_PATH, attr, 32);
 }

@@ -141,7 +141,9 @@ export async function bind(options: BindOptions): Promise<void> {
   try {
     const tree = await openTreeClone(options.source);
     try {
-      if (attributes !== 0 || clear !== 0) await mountSetattr(tree, attributes, clear);
+      // A copy of a shared mount is its peer: what is mounted below one would appear below the other, as a pod's own mount
+      // inside its volume in the pool's folder.
+      await mountSetattr(tree, attributes, clear);
       await moveMount(tree, target, options.target);
     } finally {
       await closeFile(tree);

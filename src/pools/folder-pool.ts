@@ -110,7 +110,10 @@ export abstract class FolderPool {
   async latch(volume: Volume): Promise<Latch> {
     const path = this.volumes.path(volume.key, latchName);
     const text = await readIfThere(path);
-    return text === undefined ? { state: "blank" } : decodeLatch(text, path);
+    if (text !== undefined) return decodeLatch(text, path);
+    // No latch means blank only where its volume is: not where the pool's disk has gone since the volume was found.
+    if ((await this.volumes.find(volume.key))?.nonce === volume.nonce) return { state: "blank" };
+    throw new Problem("POOL_UNAVAILABLE", `the volume '${volume.name}' is not in the pool '${this.name}' any more`);
   }
 
   async setLatch(volume: Volume, latch: Latch): Promise<void> {

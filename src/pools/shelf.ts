@@ -8,6 +8,7 @@ import { type BigIntStats, lstatSync } from "node:fs";
 import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { renameNoReplace, syncDirectory, writeDurably } from "../host/files.ts";
+import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
 import { damaged, hasCode } from "./record.ts";
@@ -68,8 +69,10 @@ export async function listAside(pool: string, where: "building" | "trash"): Prom
   });
 }
 
-/** Gone with all that is in it. May be called twice. */
+/** Gone with all that is in it. May be called twice. Throws while something is mounted in it: that is not ours to remove. */
 export async function discardAside(aside: Aside): Promise<void> {
+  const mount = (await listMounts()).find((each) => each.target.startsWith(`${aside.path}/`));
+  if (mount) throw new Error(`something is mounted at ${mount.target}, so ${aside.path} is left as it is`);
   await rm(aside.path, { recursive: true, force: true });
 }
 

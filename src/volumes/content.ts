@@ -2,7 +2,9 @@
  * What is on a volume's device: made once, checked before it is mounted, grown while nobody sees it. The latch decides
  * what may be done; the device is looked at before every mount, and what does not agree is data loss, never mkfs.
  */
+import { isAllZero } from "../host/device.ts";
 import { type Filesystem, filesystem, probe } from "../host/filesystems/filesystem.ts";
+import { headBytes } from "../host/filesystems/probe.ts";
 import { deviceSize } from "../host/stats.ts";
 import type { Latch, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -58,6 +60,14 @@ async function format(
       `${fsType} needs at least ${fs.minimumBytes} bytes and the volume has ${volume.size}`,
     );
   }
+  // A latch that was lost reads as blank: what the device holds decides whether it is.
+  if (fresh && !(await isAllZero(opened.device, headBytes))) {
+    const found = await probe(opened.device);
+    throw new Problem(
+      "CONTENT_LOST",
+      `no record says that the volume '${volume.name}' was ever used, and its device holds ${found?.type ?? "data"}: it is not formatted`,
+    );
+  }
   await pool.setLatch(volume, { state: "formatting", fsType });
   operation.step(`making the ${fsType} file system`);
   await fs.format(opened.device, {
@@ -71,6 +81,14 @@ async function format(
   });
   await pool.setLatch(volume, { state: "formatted", fsType, size: volume.size });
   return fs;
+}
+
+/**
+ * From here on the user of a raw volume may write what nobody else can tell from a blank device, or from a damaged one:
+ * neither it nor a copy of it is formatted, checked or grown any more. Durable before the device is given away.
+ */
+export async function markUsed(pool: Pool, volume: Volume): Promise<void> {
+  if ((await pool.latch(volume)).state !== "used") await pool.setLatch(volume, { state: "used" });
 }
 
 /** What a formatted volume must show. */

@@ -14,6 +14,7 @@ import type {
 import { unsupported } from "./capabilities.ts";
 import { filesystemFor, finishCopy } from "./content.ts";
 import type { Context } from "./context.ts";
+import { mountedBeside } from "./mounted.ts";
 import { parseParameters } from "./parameters.ts";
 import { shown } from "./pool-set.ts";
 import { chooseSize, defaultSize, fits } from "./sizes.ts";
@@ -322,6 +323,11 @@ export class VolumeRules {
     const nodes = await this.#context.records(pool).nodesWith(volume);
     if (nodes.length > 0)
       throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is staged on ${nodes.join(", ")}`);
+    // A directory is never "open": where it is mounted says whether somebody has it.
+    const place = pool.features.gives === "directory" ? await pool.opened(volume) : undefined;
+    const mounts = place ? await mountedBeside(place, "") : [];
+    if (mounts.length > 0)
+      throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is mounted at ${mounts.join(", ")}`);
     const holder = await pool.inUse(volume);
     if (holder !== undefined) throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is open: ${holder}`);
   }

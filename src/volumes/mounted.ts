@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type Mount, mountAt } from "../host/mount-at.ts";
-import { listMounts } from "../host/mount-table.ts";
+import { listMounts, type MountLine, mountOf } from "../host/mount-table.ts";
 import type { StageRecord } from "../pools/node-records.ts";
 import type { Place, Pool, Volume } from "../pools/pool.ts";
 import { hasCode } from "../pools/record.ts";
@@ -45,6 +45,40 @@ async function is(place: Place, mount: Mount, path: string, record: StageRecord 
     (line) =>
       line.target === path && line.source === place.device && line.major === mount.major && line.minor === mount.minor,
   );
+}
+
+/**
+ * Where the volume is mounted in this mount namespace beside `path`, whoever mounted it: the kernel's list, not the node's
+ * notes. What only propagation made of the mount at `path` goes with it and does not count.
+ */
+export async function mountedBeside(place: Place, path: string): Promise<string[]> {
+  const mounts = await listMounts();
+  const belongs = await belongsTo(place, mounts);
+  const ours = mounts.filter(belongs);
+  const peers = new Set(ours.filter((each) => each.target === path).flatMap((each) => groups(each)));
+  return ours
+    .filter((each) => each.target !== path && !groups(each).some((group) => peers.has(group)))
+    .map((each) => each.target);
+}
+
+async function belongsTo(place: Place, mounts: readonly MountLine[]): Promise<(mount: MountLine) => boolean> {
+  if (place.gives === "directory") {
+    const within = mountOf(place.path, mounts);
+    if (!within) return () => false;
+    const inside = place.path.slice(within.target === "/" ? 0 : within.target.length);
+    const root = within.root === "/" ? inside : `${within.root}${inside}`;
+    return (mount) => mount.major === within.major && mount.minor === within.minor && mount.root === root;
+  }
+  const node = await stat(place.device);
+  const name = place.device.slice(place.device.lastIndexOf("/"));
+  return (mount) =>
+    mount.source === place.device ||
+    (mount.major === major(node.rdev) && mount.minor === minor(node.rdev)) ||
+    (mount.root === name && mount.major === major(node.dev) && mount.minor === minor(node.dev));
+}
+
+function groups(mount: MountLine): string[] {
+  return mount.propagation.map((tag) => tag.replace(/^(?:shared|master):/, ""));
 }
 
 /** As a stage record keeps it. */

@@ -10,6 +10,7 @@ import { Problem } from "../pools/problem.ts";
 import { hasCode } from "../pools/record.ts";
 import type { Call, PublishRequest } from "./api.ts";
 import { isMultiTarget, isReadOnly, unsupported } from "./capabilities.ts";
+import { markUsed } from "./content.ts";
 import type { Context } from "./context.ts";
 import { mismatch } from "./controller.ts";
 import { look } from "./mounted.ts";
@@ -151,6 +152,7 @@ export class PublishRules {
         },
       );
     }
+    await markUsed(pool, volume);
     await setReadOnly(place.device, target.readonly);
     await inPlace(target.path, () => makeTargetFile(target.path));
     await refusedFlags(() => bind({ source: place.device, target: target.path, readonly: target.readonly }));

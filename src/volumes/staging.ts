@@ -11,11 +11,11 @@ import { Problem } from "../pools/problem.ts";
 import { hasCode } from "../pools/record.ts";
 import type { Call, Capability, StageRequest } from "./api.ts";
 import { isReadOnly, unsupported } from "./capabilities.ts";
-import { growAfter, growBefore, prepare } from "./content.ts";
+import { growAfter, growBefore, markUsed, prepare } from "./content.ts";
 import type { Context } from "./context.ts";
 import { mismatch } from "./controller.ts";
 import type { Operation } from "./ledger.ts";
-import { fileSystemOf, look } from "./mounted.ts";
+import { fileSystemOf, look, mountedBeside } from "./mounted.ts";
 
 export class StageRules {
   readonly #context: Context;
@@ -125,9 +125,7 @@ export class StageRules {
     const opened = await pool.open(volume, { readonly: block && readonly, keep: block }, operation);
     try {
       if (block) {
-        const latch = await pool.latch(volume);
-        // From here on its user may write what nobody but the user can tell from a blank device.
-        if (latch.state === "blank") await pool.setLatch(volume, { state: "used" });
+        await markUsed(pool, volume);
         return "";
       }
       await this.#mount(pool, volume, opened, record, readonly, operation);
@@ -176,8 +174,9 @@ export class StageRules {
         `the volume '${volume.name}' is staged at ${before.stagingPath} as ${before.access}, ${before.mode}`,
       );
     }
-    // Killed between the mount and its note: the mount is whole, so the note is all that is missing.
+    // Killed between the mount and its note: the mount is whole; what comes after it and the note are missing.
     if (before.state !== "staged") {
+      await this.#complete(pool, volume, before);
       const mount = before.access === "block" ? undefined : await mountAt(stagingPath);
       await this.#context
         .records(pool)
@@ -186,17 +185,20 @@ export class StageRules {
     return true;
   }
 
+  /** What a stage does after the device is there, or mounted. */
+  async #complete(pool: Pool, volume: Volume, record: StageRecord): Promise<void> {
+    if (record.access === "block") return markUsed(pool, volume);
+    const place = await pool.opened(volume);
+    if (place?.gives === "device" && !isReadOnly(record.mode))
+      await growAfter(pool, volume, record.stagingPath, place.device);
+  }
+
   async #unstage(pool: Pool, volume: Volume, stagingPath: string, progress: Progress): Promise<void> {
     const records = this.#context.records(pool);
     const record = await records.read(volume.key);
     if (record && record.stagingPath !== stagingPath) {
       // Not staged there. Where it is staged it stays.
       if ((await look(pool, volume, record, record.stagingPath)).what === "ours" || record.access === "block") return;
-    }
-    for (const target of record?.targets ?? []) {
-      if ((await look(pool, volume, record, target.path)).what === "ours") {
-        throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${target.path}`);
-      }
     }
     await this.#close(pool, volume, record, stagingPath, progress);
     await records.remove(volume.key);
@@ -209,6 +211,12 @@ export class StageRules {
     stagingPath: string,
     progress: Progress,
   ): Promise<void> {
+    const place = await pool.opened(volume);
+    const others = place ? await mountedBeside(place, stagingPath) : [];
+    if (others.length > 0) {
+      // A raw device would be taken from under its user, and its number given to another volume.
+      throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${others.join(", ")}`);
+    }
     progress.step("unmounting");
     // A crash can have left two mounts on one another.
     while ((await look(pool, volume, record, stagingPath)).what === "ours") {

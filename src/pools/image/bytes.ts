@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { reflink, sparseCopy } from "../../host/copies.ts";
 import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
 import { Problem } from "../problem.ts";
+import { hasCode } from "../record.ts";
 
 const truncate = promisify(ftruncate);
 
@@ -20,29 +21,50 @@ export async function makeImage(path: string, size: number, thick: boolean): Pro
   }
 }
 
-/** Never shorter: a file that is as large already stays as it is. */
+/** Bytes. Throws CONTENT_LOST for a file that is gone, or shorter than what its record says. */
+export async function sizeOf(path: string, atLeast: number): Promise<number> {
+  const { size } = await stat(path).catch((error: unknown) => {
+    if (!hasCode(error, "ENOENT")) throw error;
+    throw new Problem("CONTENT_LOST", `the file ${path} is not there`, { cause: error });
+  });
+  if (size < atLeast) {
+    throw new Problem("CONTENT_LOST", `the file ${path} has ${size} bytes and its record says ${atLeast}`);
+  }
+  return size;
+}
+
+/** Never shorter: a file that is as large already stays as it is, and one that can't be grown has its old size again. */
 export async function growImage(path: string, size: number, thick: boolean): Promise<void> {
   const { size: now } = await stat(path);
   if (now >= size && !thick) return;
   const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
-    if (now < size) await truncate(fd, size);
-    if (thick) await preallocate(fd, size);
+    try {
+      if (now < size) await truncate(fd, size);
+      if (thick) await preallocate(fd, size);
+    } catch (error) {
+      if (now < size) await truncate(fd, now);
+      throw error;
+    }
     await syncFile(fd);
   } finally {
     await closeFile(fd);
   }
 }
 
-/** Throws CONTENT_LOST where the source is gone. `signal` leaves a part of a copy behind, for the caller to discard. */
+/** Throws CONTENT_LOST where the source is gone, or has less than `size` bytes. `signal` leaves a part of a copy behind, for the caller to discard. */
 export async function copyImage(
   from: string,
   to: string,
-  options: { readonly reflink: boolean; readonly thick: boolean; readonly signal: AbortSignal },
+  options: {
+    readonly reflink: boolean;
+    readonly thick: boolean;
+    /** Bytes that the source has by its record. */
+    readonly size: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
-  const { size } = await stat(from).catch((error: unknown) => {
-    throw new Problem("CONTENT_LOST", `the file ${from} is not there`, { cause: error });
-  });
+  const size = await sizeOf(from, options.size);
   if (options.reflink && (await reflink(from, to))) {
     await syncFile(to);
     return;

@@ -6,7 +6,7 @@ import { type BigIntStats, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { forbidDiscards } from "../../host/discard.ts";
-import { isLocked } from "../../host/locks.ts";
+import { isLocked, lockData } from "../../host/locks.ts";
 import { attachLoop, BackingBusy, detachLoop, type LoopDevice, setCapacity } from "../../host/loop.ts";
 import { findLoops, loopFile, loopStatus } from "../../host/loop-status.ts";
 import { listMounts } from "../../host/mount-table.ts";
@@ -62,6 +62,25 @@ export class Devices {
         work.step("waiting for the device to be free");
         await delay(10);
       }
+    }
+  }
+
+  /** Runs `work` while nobody can open the file. Throws VOLUME_IN_USE where somebody has it open. */
+  async unopened(data: string, volume: Volume, work: Progress, use: () => Promise<void>): Promise<void> {
+    const until = Date.now() + patience;
+    for (;;) {
+      const lock = await lockData(data);
+      if (lock) {
+        try {
+          return await use();
+        } finally {
+          lock.release();
+        }
+      }
+      work.signal.throwIfAborted();
+      if (Date.now() > until) throw inUse(volume, await this.holder(data));
+      work.step("waiting for the device to be free");
+      await delay(10);
     }
   }
 

@@ -25,7 +25,7 @@ import type {
   Volume,
 } from "../pool.ts";
 import { Problem } from "../problem.ts";
-import { copyImage, growImage, makeImage } from "./bytes.ts";
+import { copyImage, growImage, makeImage, sizeOf } from "./bytes.ts";
 import { Devices } from "./devices.ts";
 import { measureImages } from "./measure.ts";
 
@@ -39,6 +39,12 @@ export interface ImageOptions extends Limits {
 const dataName = "data.img";
 /** mkfs.ext4 and mkfs.btrfs have higher ones of their own; the rules know them. */
 const minimumSize = 1024 * 1024;
+
+/** A file and the bytes that it has by its record. */
+interface Bytes {
+  readonly path: string;
+  readonly size: number;
+}
 
 export class ImagePool extends FolderPool implements Pool {
   readonly features: PoolFeatures;
@@ -95,7 +101,7 @@ export class ImagePool extends FolderPool implements Pool {
       if (volume.origin) {
         const source = await this.#source(volume.origin);
         latch = source.latch;
-        await this.#cut(source.path, data, volume.origin.kind === "volume" ? work.hold : unheld, work);
+        await this.#cut(source, data, volume.origin.kind === "volume" ? work.hold : unheld, work);
         await growImage(data, volume.size, this.#options.thick);
         latch = await this.#finish(data, latch, work);
       } else {
@@ -113,6 +119,7 @@ export class ImagePool extends FolderPool implements Pool {
 
   async grow(volume: Volume, size: number): Promise<Volume> {
     if (volume.size >= size) return volume;
+    await sizeOf(this.#data(volume), volume.size);
     const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
     try {
       await growImage(this.#data(volume), size, this.#options.thick);
@@ -133,7 +140,7 @@ export class ImagePool extends FolderPool implements Pool {
     const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
     try {
       const latch = await this.latch(source);
-      await this.#cut(this.#data(source), join(aside.path, dataName), work.hold, work);
+      await this.#cut({ path: this.#data(source), size: source.size }, join(aside.path, dataName), work.hold, work);
       const made: Snapshot = {
         ...snapshot,
         origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
@@ -178,9 +185,14 @@ export class ImagePool extends FolderPool implements Pool {
     if (!promise) return false;
     try {
       const copy = join(promise.path, dataName);
-      await copyImage(data, copy, { reflink: true, thick: false, signal: progress.signal });
-      await this.#devices.aside(copy, work, progress);
-      await this.#replace(copy, volume);
+      // Nobody may have the old bytes open, or their writes would be lost with them: not here, not in another mount
+      // namespace that still holds them after an unmount, not on another node.
+      await this.#devices.unopened(data, volume, progress, async () => {
+        const { signal } = progress;
+        await copyImage(data, copy, { reflink: true, thick: false, size: volume.size, signal });
+        await this.#devices.aside(copy, work, progress);
+        await this.#replace(copy, volume);
+      });
       return true;
     } finally {
       await this.accounting.withdraw(promise);
@@ -197,6 +209,7 @@ export class ImagePool extends FolderPool implements Pool {
       await copyImage(this.#data(volume), copy, {
         reflink: this.#reflinks,
         thick: this.#options.thick,
+        size: volume.size,
         signal: work.signal,
       });
       await this.#replace(copy, volume);
@@ -229,7 +242,7 @@ export class ImagePool extends FolderPool implements Pool {
   }
 
   /** The moment of the cut: by reflink, or by a copy that a volume in use bears for `maxFreeze` at most. */
-  #cut(from: string, to: string, hold: Hold, work: Progress): Promise<void> {
+  #cut(from: Bytes, to: string, hold: Hold, work: Progress): Promise<void> {
     return hold(this.#options.maxFreeze, async (stillness) => {
       work.step(this.#reflinks ? "cutting" : "copying");
       if (!this.#options.thick || !this.#reflinks) {
@@ -237,19 +250,21 @@ export class ImagePool extends FolderPool implements Pool {
         return undefined;
       }
       // A thick source must not share blocks: its next write would need new ones. So a moment's reflink, then a copy.
-      await copyImage(from, `${to}.cut`, { reflink: true, thick: false, signal: work.signal });
+      const { signal } = work;
+      await copyImage(from.path, `${to}.cut`, { reflink: true, thick: false, size: from.size, signal });
       return `${to}.cut`;
     }).then(async (cut) => {
       if (cut === undefined) return;
       work.step("copying");
-      await copyImage(cut, to, { reflink: false, thick: true, signal: work.signal });
+      await copyImage(cut, to, { reflink: false, thick: true, size: from.size, signal: work.signal });
       await unlink(cut);
     });
   }
 
-  async #copy(from: string, to: string, stillness: Stillness, work: Progress): Promise<void> {
-    const options = { reflink: this.#reflinks && !this.#options.thick, thick: this.#options.thick };
-    if (stillness === "idle" || this.#reflinks) return copyImage(from, to, { ...options, signal: work.signal });
+  async #copy(from: Bytes, to: string, stillness: Stillness, work: Progress): Promise<void> {
+    const { thick } = this.#options;
+    const options = { reflink: this.#reflinks && !thick, thick, size: from.size };
+    if (stillness === "idle" || this.#reflinks) return copyImage(from.path, to, { ...options, signal: work.signal });
     if (stillness === "moving") {
       throw new Problem(
         "SNAPSHOT_NEEDS_FREEZE",
@@ -258,7 +273,7 @@ export class ImagePool extends FolderPool implements Pool {
     }
     const limit = AbortSignal.timeout(this.#options.maxFreeze);
     try {
-      await copyImage(from, to, { ...options, signal: AbortSignal.any([limit, work.signal]) });
+      await copyImage(from.path, to, { ...options, signal: AbortSignal.any([limit, work.signal]) });
     } catch (error) {
       if (!limit.aborted) throw error;
       throw new Problem(
@@ -275,16 +290,16 @@ export class ImagePool extends FolderPool implements Pool {
     key: string;
     nonce: string;
     id: string;
-  }): Promise<{ path: string; latch: Latch }> {
+  }): Promise<Bytes & { latch: Latch }> {
     if (origin.kind === "snapshot") {
       const snapshot = await this.snapshots.find(origin.key);
       if (snapshot?.nonce !== origin.nonce)
         throw new Problem("SNAPSHOT_NOT_FOUND", `there is no snapshot ${origin.id}`);
-      return { path: this.snapshots.path(origin.key, dataName), latch: snapshot.latch };
+      return { path: this.snapshots.path(origin.key, dataName), size: snapshot.size, latch: snapshot.latch };
     }
     const volume = await this.volumes.find(origin.key);
     if (volume?.nonce !== origin.nonce) throw new Problem("VOLUME_NOT_FOUND", `there is no volume ${origin.id}`);
-    return { path: this.#data(volume), latch: await this.latch(volume) };
+    return { path: this.#data(volume), size: volume.size, latch: await this.latch(volume) };
   }
 
   #data(volume: Volume): string {
