@@ -46,7 +46,7 @@ export class Accounting {
 
   /** A place in `building/` with `size` bytes promised to it. Throws POOL_FULL with the figures. */
   async promise(kind: string, key: Key, size: number): Promise<Aside> {
-    await this.#inventory.fill();
+    await this.#inventory.announce();
     const aside = await makeAside(this.#pool, kind, key, size);
     this.#inventory.aside(aside.path, size);
     try {

@@ -57,7 +57,10 @@ export class Inventory {
   /** Path in `building/` or `trash/` to bytes. */
   readonly #aside = new Map<string, number>();
   #promised = 0;
-  #filled: Promise<void> | undefined;
+  /** The mark of being alone at which the copy was last compared with the disk. */
+  #alone: string | undefined;
+  /** What this process changed while a comparison runs: newer than what that one read. One set for each that runs. */
+  readonly #changed = new Set<Set<string>>();
 
   constructor(pool: string, shelves: Shelves, presence: Presence) {
     this.#pool = pool;
@@ -65,21 +68,17 @@ export class Inventory {
     this.#presence = presence;
   }
 
-  /** Announces this process and fills the copy, once. */
-  async fill(): Promise<void> {
-    if (!this.#filled) {
-      this.#filled = this.#presence.announce().then(() => this.#compare());
-      this.#filled.catch(() => {
-        this.#filled = undefined;
-      });
-    }
-    await this.#filled;
+  /** Announces this process, so that others know that it may change the pool. */
+  announce(): Promise<void> {
+    return this.#presence.announce();
   }
 
-  /** Fills it, and compares it with the disk where another controller may have changed that. */
+  /** Compares the copy with the disk, unless this process has been alone with the pool since it did so last. */
   async current(): Promise<void> {
-    await this.fill();
-    if (!(await this.#presence.alone())) await this.#compare();
+    const alone = await this.#presence.alone();
+    if (alone !== undefined && alone === this.#alone) return;
+    await this.#compare();
+    this.#alone = alone;
   }
 
   /** Bytes promised to volumes, snapshots, what is being built and what has not yet given its space back. */
@@ -87,28 +86,24 @@ export class Inventory {
     return this.#promised;
   }
 
-  get count(): number {
-    return this.#keys.volume.sizes.size + this.#keys.snapshot.sizes.size;
-  }
-
   present(kind: "volume" | "snapshot", key: Key, size: number): void {
-    this.#promised += size - (this.#keys[kind].sizes.get(key) ?? 0);
-    this.#keys[kind].add(key, size);
+    this.#note(`${kind}/${key}`);
+    this.#setKey(kind, key, size);
   }
 
   gone(kind: "volume" | "snapshot", key: Key): void {
-    this.#promised -= this.#keys[kind].sizes.get(key) ?? 0;
-    this.#keys[kind].drop(key);
+    this.#note(`${kind}/${key}`);
+    this.#setKey(kind, key, undefined);
   }
 
   aside(path: string, size: number): void {
-    this.#promised += size - (this.#aside.get(path) ?? 0);
-    this.#aside.set(path, size);
+    this.#note(path);
+    this.#setAside(path, size);
   }
 
   reclaimed(path: string): void {
-    this.#promised -= this.#aside.get(path) ?? 0;
-    this.#aside.delete(path);
+    this.#note(path);
+    this.#setAside(path, undefined);
   }
 
   /** A page in the order of keys. Entries that went meanwhile are left out. */
@@ -124,25 +119,55 @@ export class Inventory {
   }
 
   async #compare(): Promise<void> {
-    // First what is on its way in, then what is there: an entry that appears meanwhile is counted twice, never not at all.
-    const asides = [...(await listAside(this.#pool, "building")), ...(await listAside(this.#pool, "trash"))];
-    const paths = new Set(asides.map((each) => each.path));
-    for (const path of this.#aside.keys()) if (!paths.has(path)) this.reclaimed(path);
-    for (const each of asides) this.aside(each.path, each.size);
-    for (const kind of ["volume", "snapshot"] as const) {
-      const keys = await this.#shelves[kind].keys();
-      const known = new Set(keys);
-      for (const key of [...this.#keys[kind].ordered]) if (!known.has(key)) this.gone(kind, key);
-      await inTurns(keys, width, async (key) => {
-        try {
-          const entry = await this.#shelves[kind].find(key);
-          if (entry) this.present(kind, key, entry.size);
-        } catch (error) {
-          // One damaged record must not stop the pool; its own calls say what is wrong with it.
-          if (!(error instanceof Problem) || error.code !== "RECORD_DAMAGED") throw error;
-        }
-      });
+    const changed = new Set<string>();
+    this.#changed.add(changed);
+    try {
+      // In the order in which things move: one that moves meanwhile is counted twice, never not at all.
+      const building = await listAside(this.#pool, "building");
+      for (const kind of ["volume", "snapshot"] as const) await this.#compareShelf(kind, changed);
+      const asides = new Map(
+        [...building, ...(await listAside(this.#pool, "trash"))].map((each) => [each.path, each.size]),
+      );
+      for (const path of new Set([...this.#aside.keys(), ...asides.keys()])) {
+        if (!changed.has(path)) this.#setAside(path, asides.get(path));
+      }
+    } finally {
+      this.#changed.delete(changed);
     }
+  }
+
+  async #compareShelf(kind: "volume" | "snapshot", changed: ReadonlySet<string>): Promise<void> {
+    const keys = await this.#shelves[kind].keys();
+    const there = new Set(keys);
+    for (const key of [...this.#keys[kind].ordered]) {
+      if (!there.has(key) && !changed.has(`${kind}/${key}`)) this.#setKey(kind, key, undefined);
+    }
+    await inTurns(keys, width, async (key) => {
+      try {
+        const entry = await this.#shelves[kind].find(key);
+        if (entry && !changed.has(`${kind}/${key}`)) this.#setKey(kind, key, entry.size);
+      } catch (error) {
+        // One damaged record must not stop the pool; its own calls say what is wrong with it.
+        if (!(error instanceof Problem) || error.code !== "RECORD_DAMAGED") throw error;
+      }
+    });
+  }
+
+  #note(what: string): void {
+    for (const changed of this.#changed) changed.add(what);
+  }
+
+  #setKey(kind: "volume" | "snapshot", key: Key, size: number | undefined): void {
+    const keys = this.#keys[kind];
+    this.#promised += (size ?? 0) - (keys.sizes.get(key) ?? 0);
+    if (size === undefined) keys.drop(key);
+    else keys.add(key, size);
+  }
+
+  #setAside(path: string, size: number | undefined): void {
+    this.#promised += (size ?? 0) - (this.#aside.get(path) ?? 0);
+    if (size === undefined) this.#aside.delete(path);
+    else this.#aside.set(path, size);
   }
 }
 

@@ -1,14 +1,15 @@
 /**
- * Whether another controller process works on the same pool now. While this one is alone, what it remembers of the
- * pool's promises is right; as soon as there is another, each sum is read from the disk again.
+ * Whether another controller process works on the same pool now, or did since this one looked last. While this one is
+ * alone, what it remembers of the pool's promises is right; as soon as there is another, each sum is read from the disk again.
  *
  * Why that is safe: each process announces itself before it promises anything, and looks for others after its promise is
  * visible. Of two at once, the later to look sees the other's promise, and withdraws its own if both do not fit.
  */
 import { randomBytes } from "node:crypto";
-import { readdir, unlink } from "node:fs/promises";
+import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type FileLock, isLocked, lockFile } from "../host/locks.ts";
+import { hasCode } from "./record.ts";
 
 export class Presence {
   readonly #folder: string;
@@ -25,16 +26,22 @@ export class Presence {
     await this.#announced;
   }
 
-  async alone(): Promise<boolean> {
+  /**
+   * Undefined: somebody else works on the pool now. Else a mark of the present time of being alone: the same mark again
+   * says that nobody came since, not even one that is gone again, for each leaves a change of the folder.
+   */
+  async alone(): Promise<string | undefined> {
     await this.announce();
+    // Before the look at who is here: whoever comes or goes during it changes the next mark.
+    const { mtimeNs, ctimeNs } = await stat(this.#folder, { bigint: true });
     let others = 0;
     for (const name of await readdir(this.#folder)) {
       if (name === this.#name) continue;
       const path = join(this.#folder, name);
-      if (await isLocked(path)) others += 1;
+      if (await isHeld(path)) others += 1;
       else await unlink(path).catch(() => undefined);
     }
-    return others === 0;
+    return others === 0 ? `${mtimeNs} ${ctimeNs}` : undefined;
   }
 
   async end(): Promise<void> {
@@ -49,5 +56,15 @@ export class Presence {
       const lock = await lockFile(join(this.#folder, this.#name));
       if (!("heldBy" in lock)) return lock;
     }
+  }
+}
+
+/** One that ended while it was looked at is not here. */
+async function isHeld(path: string): Promise<boolean> {
+  try {
+    return await isLocked(path);
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return false;
+    throw error;
   }
 }
