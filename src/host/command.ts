@@ -3,12 +3,13 @@
  * time, memory and output, and one typed error.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { limitMemory } from "./native.ts";
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default 120,000. */
   readonly timeoutMs?: number | undefined;
-  /** Address space of the program, through prlimit(1). Absent: no limit. */
+  /** Address space of the program, set as soon as it runs (prlimit(2)). Absent: no limit. */
   readonly memoryBytes?: number | undefined;
   /** For its standard input, which is empty otherwise. */
   readonly input?: string | undefined;
@@ -76,11 +77,9 @@ const reapMs = 2000;
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Output> {
   const { signal, timeoutMs = defaultTimeoutMs, memoryBytes } = options;
   if (signal?.aborted) return Promise.reject(new CommandError(program, args, "aborted", "not started: cancelled"));
-  const [file, words] =
-    memoryBytes === undefined ? [program, args] : ["prlimit", [`--as=${memoryBytes}`, "--", program, ...args]];
   const started = performance.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(file, words, {
+    const child = spawn(program, args, {
       env: environment,
       detached: true,
       stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
@@ -120,15 +119,17 @@ export function run(program: string, args: readonly string[], options: RunOption
       const what = missing ? "there is no such program" : error.message;
       reject(new CommandError(program, args, missing ? "missing" : "exit", what));
     });
-    if (child.pid !== undefined) options.onStart?.(child.pid);
+    if (child.pid !== undefined) {
+      // From outside, for a program that sets the limit and then becomes the other costs a start of its own.
+      if (memoryBytes !== undefined) limitMemory(child.pid, memoryBytes);
+      options.onStart?.(child.pid);
+    }
     child.stdin?.on("error", () => undefined);
     child.stdin?.end(options.input);
     child.on("close", (code, killedBy) => {
       finish();
       const end = { ...said(), exitCode: code ?? undefined, killedBy: killedBy ?? undefined };
       if (code === 0 && reason === "exit") return resolve({ ...end, ms: performance.now() - started });
-      // prlimit answers 127 for a program that is not there.
-      if (reason === "exit" && memoryBytes !== undefined && code === 127) reason = "missing";
       reject(new CommandError(program, args, reason, describe(reason, code, killedBy, timeoutMs), end));
     });
   });

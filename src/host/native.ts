@@ -5,7 +5,7 @@
  */
 import koffi from "koffi";
 import { type Lane, ordinary } from "./lane.ts";
-import { SystemError } from "./system-error.ts";
+import { isSystemError, SystemError } from "./system-error.ts";
 
 type Value = number | bigint | string | Buffer | null;
 interface Native {
@@ -145,5 +145,20 @@ export function createDeviceNode(path: string, major: number, minor: number): vo
     call({ syscall: "mknod", path }, cMknod, path, blockDevice, device);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "EEXIST") throw error;
+  }
+}
+
+const RLIMIT_AS = 9;
+const cPrlimit = native("prlimit", "int", ["int", "int", "void *", "void *"]);
+
+/** Limits the address space of a running child. One that has ended already is no error. */
+export function limitMemory(pid: number, bytes: number): void {
+  const limits = Buffer.alloc(16);
+  limits.writeBigUInt64LE(BigInt(bytes), 0);
+  limits.writeBigUInt64LE(BigInt(bytes), 8);
+  try {
+    call({ syscall: "prlimit", doing: `limit the memory of process ${pid}` }, cPrlimit, pid, RLIMIT_AS, limits, null);
+  } catch (error) {
+    if (!isSystemError(error, "ESRCH")) throw error;
   }
 }

@@ -11,7 +11,6 @@ interface Tool {
 
 const tools: readonly Tool[] = [
   { program: "blkid", version: ["--version"], package: "util-linux" },
-  { program: "prlimit", version: ["--version"], package: "util-linux" },
   { program: "mkfs.ext4", version: ["-V"], package: "e2fsprogs" },
   { program: "e2fsck", version: ["-V"], package: "e2fsprogs" },
   { program: "resize2fs", version: ["-h"], package: "e2fsprogs" },
