@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { flockStaysLocal, isLocked, lockFile } from "./locks.ts";
+import { flockStaysLocal, isLocked, keepSpareLocks, lockFile } from "./locks.ts";
 import { parseMountInfo } from "./mount-table.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-locks-"));
@@ -76,4 +76,33 @@ test("mountinfo with octal escapes, no tags and several tags", () => {
   assert.deepEqual(a?.propagation, ["master:1", "shared:7"]);
   assert.equal(b?.target, "/b\\ü");
   assert.deepEqual(b?.propagation, []);
+});
+
+test("where no file can be made any more, a spare is the lock", async () => {
+  const full = join(folder, "full");
+  mkdirSync(full);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "nr_inodes=16", "none", full]);
+  try {
+    await keepSpareLocks(full);
+    await keepSpareLocks(full);
+    for (let index = 0; index < 16; index += 1) {
+      try {
+        writeFileSync(join(full, `file-${index}`), "");
+      } catch {
+        break; // no inode is left
+      }
+    }
+    const before = readdirSync(full).sort();
+    const lock = await lockFile(join(full, "volume"));
+    assert.ok("write" in lock);
+    lock.write("deleting");
+    assert.deepEqual(await lockFile(join(full, "volume")), { heldBy: "deleting" });
+    await lock.release();
+    assert.deepEqual(readdirSync(full).sort(), before);
+    const other = await lockFile(join(full, "other"));
+    assert.ok("write" in other);
+    await other.release();
+  } finally {
+    execFileSync("umount", [full]);
+  }
 });

@@ -3,39 +3,86 @@
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
 import { closeSync, constants, fstatSync, writeSync } from "node:fs";
-import { readFile, unlink } from "node:fs/promises";
-import { closeFile, openFile } from "./files.ts";
+import { readFile, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { closeFile, openFile, renameNoReplace } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 
 export interface FileLock {
-  /** Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. */
+  /**
+   * Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. On a full file system
+   * they read nothing.
+   */
   write(text: string): void;
   /** Removes the file, unless `keep`, and lets go. May be called twice. */
   release(options?: { readonly keep?: boolean }): Promise<void>;
 }
 
+const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
+
 /**
- * Takes the lock or tells what its holder wrote (empty: nothing yet). Never waits. Makes the file if it is missing;
- * its folder must be there (ENOENT).
+ * Keeps a few lock files ready in a folder, for the time when its file system has no room to make one: what is to be
+ * deleted must be locked first. May be called again. ENOSPC passes without an error.
+ */
+export async function keepSpareLocks(folder: string): Promise<void> {
+  for (const name of spares) await makeSpare(join(folder, name));
+}
+
+async function makeSpare(path: string): Promise<void> {
+  try {
+    await closeFile(await openFile(path, constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
+  } catch (error) {
+    if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+  }
+}
+
+/** Makes a spare the lock file that could not be made. Answers the spare's path; undefined: there is none. */
+async function useSpare(path: string): Promise<string | undefined> {
+  for (const name of spares) {
+    const spare = join(dirname(path), name);
+    try {
+      await renameNoReplace(spare, path);
+      return spare;
+    } catch (error) {
+      if (isSystemError(error, "EEXIST")) return undefined;
+      if (!isSystemError(error, "ENOENT")) throw error;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Takes the lock or tells what its holder wrote (empty: nothing yet). Never waits. Makes the file if it is missing, of a
+ * spare where there is no room for one; its folder must be there (ENOENT).
  */
 export async function lockFile(path: string): Promise<FileLock | { readonly heldBy: string }> {
+  let spare: string | undefined;
   for (;;) {
-    const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    let fd: number;
+    try {
+      fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    } catch (error) {
+      if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+      spare = await useSpare(path);
+      // Undefined too when another process made it just now: then it opens.
+      if (spare === undefined && !(await exists(path))) throw error;
+      continue;
+    }
     let mine = false;
     try {
       if (!tryLock(fd, path)) return { heldBy: (await readFile(path, "utf8").catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
       mine = hasName(fd);
-      if (mine) return held(path, fd);
+      if (mine) return held(path, fd, spare);
     } finally {
       if (!mine) closeSync(fd);
     }
   }
 }
 
-/** Nobody renames lock files, so one that has a name still has the one that it was opened by. */
+/** Nobody renames lock files (but spares, before they are one), so one that has a name still has the one that it was opened by. */
 function hasName(fd: number): boolean {
   try {
     return fstatSync(fd).nlink > 0;
@@ -46,7 +93,11 @@ function hasName(fd: number): boolean {
   }
 }
 
-function held(path: string, fd: number): FileLock {
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+function held(path: string, fd: number, spare: string | undefined): FileLock {
   let open = true;
   // A holder that died left its words in the file.
   let longest = fstatSync(fd).size;
@@ -57,7 +108,11 @@ function held(path: string, fd: number): FileLock {
       // Blanks over what was there: xfs lets a truncate wait for the disk, and this is the one thread.
       const whole = bytes.length < longest ? Buffer.concat([bytes, Buffer.alloc(longest - bytes.length, " ")]) : bytes;
       longest = whole.length;
-      writeSync(fd, whole, 0, whole.length, 0);
+      try {
+        writeSync(fd, whole, 0, whole.length, 0);
+      } catch (error) {
+        if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+      }
     },
     async release(options = {}) {
       if (!open) return;
@@ -69,6 +124,7 @@ function held(path: string, fd: number): FileLock {
       } finally {
         closeSync(fd);
       }
+      if (spare !== undefined) await makeSpare(spare);
     },
   };
 }

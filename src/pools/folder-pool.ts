@@ -5,7 +5,7 @@
 import { access, constants, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { sweepTemporaries, writeDurably } from "../host/files.ts";
-import { lockFile } from "../host/locks.ts";
+import { keepSpareLocks, lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
@@ -194,6 +194,7 @@ export abstract class FolderPool {
   /** Called once before the first use: the folders of this release, and this node's own record in a shared pool. */
   async enter(): Promise<void> {
     await layOut(this.folder);
+    await keepSpareLocks(join(this.folder, "locks"));
     await this.attachmentRecords?.layOut();
     await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
   }

@@ -190,7 +190,13 @@ export class PublishRules {
     await removeEmpty(targetPath);
     if (!record) return;
     const targets = record.targets.filter((target) => target.path !== targetPath);
-    if (targets.length !== record.targets.length) await records.write({ ...record, targets });
+    if (targets.length === record.targets.length) return;
+    try {
+      await records.write({ ...record, targets });
+    } catch (error) {
+      // On a full pool it stays as it is: a target counts only while the kernel has it too.
+      if (!hasCode(error, "ENOSPC", "EDQUOT")) throw error;
+    }
   }
 }
 
