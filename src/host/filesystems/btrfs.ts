@@ -36,7 +36,7 @@ export class BtrfsFilesystem implements Filesystem {
   /** mkfs.btrfs takes 109 MiB, which leaves hardly any room for data. */
   readonly minimumBytes = 128 * 1024 * 1024;
   readonly growsMounted = true;
-  readonly mountFlags = ["discard=async"];
+  readonly mountFlags = ["discard=sync"];
 
   async format(device: string, options: FormatOptions): Promise<void> {
     await prepareForFormat(device);
