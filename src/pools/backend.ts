@@ -3,7 +3,7 @@
  * others are named in the configuration by a path to their module.
  */
 import type { PoolPlace } from "./folder-pool.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool, PoolFeatures } from "./pool.ts";
 
 export interface Backend {
   /** As markers and messages call it. */
@@ -12,6 +12,11 @@ export interface Backend {
   readonly version: 1;
   /** Keys of `options` that it knows; any other is an error of the configuration, named with its key. */
   readonly options: readonly string[];
+  /**
+   * What its pools offer wherever they lie: orchestrators read a driver's capabilities once, also while a pool's disk is
+   * missing. Absent: such a pool counts as offering nothing until the next start.
+   */
+  readonly offers?: Pick<PoolFeatures, "snapshots" | "clones" | "expand">;
   /** Throws an error that names the option and says what is wrong with it. Nothing is written before `open`. */
   check(options: Options): void;
   /** The folder is there and has its marker. Throws POOL_UNAVAILABLE if it can't be used now; it is tried again later. */

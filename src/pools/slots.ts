@@ -6,7 +6,7 @@ import { stat } from "node:fs/promises";
 import { flockStaysLocal } from "../host/locks.ts";
 import { type Backend, isBackend, lacks, type Options } from "./backend.ts";
 import { initPool, readMarker } from "./marker.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool, PoolFeatures } from "./pool.ts";
 import { Problem } from "./problem.ts";
 
 export interface PoolConfig {
@@ -99,6 +99,11 @@ export class PoolSlot {
   /** The pool if it was ever opened. */
   get current(): Pool | undefined {
     return this.#current;
+  }
+
+  /** What the pool offers, or what its backend does wherever it lies; undefined: not known yet. */
+  get offers(): Pick<PoolFeatures, "snapshots" | "clones" | "expand"> | undefined {
+    return this.#current?.features ?? this.#backend.offers;
   }
 
   /** The node names that the pool's IDs may carry. */

@@ -119,9 +119,9 @@ function nodeRules(context: Context, options: DriverOptions): NodeRules {
   };
 }
 
-/** Nothing is declared that the configured pools can't do. Of a pool that is missing, what its backend could do is unknown. */
+/** Nothing is declared that the configured pools can't do. Of a pool that is missing, its backend tells. */
 function featuresOf(slots: readonly PoolSlot[], shared: boolean): Features {
-  const features = slots.flatMap((slot) => (slot.current ? [slot.current.features] : []));
+  const features = slots.flatMap((slot) => slot.offers ?? []);
   return {
     snapshots: features.some((each) => each.snapshots),
     clones: features.some((each) => each.clones),

@@ -8,6 +8,7 @@ export const backend: Backend = {
   name: "image",
   version: 1,
   options: ["size", "overcommit", "reserve", "thick", "maxFreeze"],
+  offers: { snapshots: true, clones: true, expand: true },
   check: () => undefined,
   open: (place, options) =>
     ImagePool.open(place, {
