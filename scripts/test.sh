@@ -16,7 +16,9 @@ case $parts in *outside* | *conformance*) need_tools losetup:mount setpriv:util-
 case $parts in *conformance*) need_sanity ;; esac
 
 # Everything that the tests make lies in here, so that what is left can be told from what others do on this machine.
+# Open to all, so that what keeps an unprivileged user out is the driver's own doing.
 run=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run-XXXXXX")
+chmod 755 "$run"
 export TMPDIR="$run"
 results=$(mktemp -d "$CACHE/results-XXXXXX")
 trap 'rm -rf "$results"; rmdir "$run" 2>/dev/null || true' EXIT

@@ -5,6 +5,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CsiClient, CsiError, connect } from "../../src/csi/client.ts";
+import { attempt, type Outcome } from "./run.ts";
 import type { Scratch } from "./scratch.ts";
 
 export const holdfast = join(import.meta.dirname, "../../bin/holdfast");
@@ -19,6 +20,8 @@ export interface DriverOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Absent: pools are made where there are none. */
   readonly initPools?: boolean;
+  /** It counts as started when it answers at all, ready or not. */
+  readonly mayBeUnready?: boolean;
   /** A name that is whole in the scratch folder; absent: a new one. The same name again is the same node. */
   readonly folder?: string;
 }
@@ -33,12 +36,18 @@ export interface Driver {
   log(): string;
   /** SIGKILL, and waits until it is gone. */
   kill(): Promise<void>;
-  /** SIGTERM; answers its exit code (128 for a signal). Fails when it takes longer than `withinMs` (absent: 15,000). */
-  stop(withinMs?: number): Promise<number>;
+  /** SIGTERM (or another); answers its exit code (128 for a signal). Fails when it takes longer than 15 s. */
+  stop(signal?: NodeJS.Signals): Promise<number>;
   /** Starts it again with the same arguments (and more). Only after `kill` or `stop`. */
   start(more?: readonly string[]): Promise<void>;
   /** kill and start. */
   crash(): Promise<void>;
+}
+
+/** Runs `serve` where it must refuse to start; killed after 15 s if it does not. */
+export function serveOnce(socket: string, pools: readonly string[]): Promise<Outcome> {
+  const args = ["serve", "--endpoint", `unix://${socket}`, "--node-id", "n1"];
+  return attempt(holdfast, [...args, ...pools.flatMap((pool) => ["--pool", pool])], { timeoutMs: 15_000 });
 }
 
 /** Starts `bin/holdfast serve` and waits until it is ready. It ends with the scratch folder, by SIGTERM. */
@@ -81,7 +90,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     kill: async () => {
       await wait("SIGKILL", 10_000);
     },
-    stop: (withinMs = 15_000) => wait("SIGTERM", withinMs),
+    stop: (signal = "SIGTERM") => wait(signal, 15_000),
     start: async (more = []) => {
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
@@ -94,7 +103,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
           log += text;
         });
       }
-      await untilReady(client, gone, () => log);
+      await untilReady(client, gone, () => log, options.mayBeUnready ?? false);
       startedInMs = performance.now() - begun;
     },
     crash: async () => {
@@ -110,14 +119,19 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   return driver;
 }
 
-async function untilReady(client: CsiClient, gone: () => boolean, log: () => string): Promise<void> {
+async function untilReady(
+  client: CsiClient,
+  gone: () => boolean,
+  log: () => string,
+  mayBeUnready: boolean,
+): Promise<void> {
   const end = Date.now() + 15_000;
   let last = "no answer";
   while (Date.now() < end) {
     if (gone()) throw new Error(`the driver ended before it was ready; its log:\n${tail(log())}`);
     try {
       const answer = await client.identity.probe({}, { timeoutMs: 2_000 });
-      if (answer.ready ?? true) return;
+      if ((answer.ready ?? true) || mayBeUnready) return;
       last = "not ready";
     } catch (error) {
       if (!(error instanceof CsiError)) throw error;
