@@ -12,11 +12,11 @@ import { isSystemError } from "./system-error.ts";
 
 export interface FileLock {
   /**
-   * Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. On a full file system
-   * they read nothing.
+   * Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. Never throws: where it
+   * can't be written they read nothing.
    */
   write(text: string): void;
-  /** Removes the file, unless `keep`, and lets go. May be called twice. */
+  /** Removes the file, unless `keep`, and lets go. May be called twice. Never throws: whoever waits must not wait for ever. */
   release(options?: { readonly keep?: boolean }): Promise<void>;
 }
 
@@ -110,8 +110,8 @@ function held(path: string, fd: number, spare: string | undefined): FileLock {
       longest = whole.length;
       try {
         writeSync(fd, whole, 0, whole.length, 0);
-      } catch (error) {
-        if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+      } catch {
+        // A full disk, or one that became read-only or broken: the lock holds all the same.
       }
     },
     async release(options = {}) {
@@ -119,12 +119,12 @@ function held(path: string, fd: number, spare: string | undefined): FileLock {
       open = false;
       try {
         if (!options.keep) await unlink(path);
-      } catch (error) {
-        if (!isSystemError(error, "ENOENT")) throw error;
+      } catch {
+        // Gone already, or not to be removed now: a file without a lock is harmless.
       } finally {
         closeSync(fd);
       }
-      if (spare !== undefined) await makeSpare(spare);
+      if (spare !== undefined) await makeSpare(spare).catch(() => undefined);
     },
   };
 }

@@ -1,7 +1,7 @@
 /** What is mounted at a path, in microseconds whatever the number of mounts: statx(2) and statmount(2). */
 
 import { statmount, statx } from "./mount-calls.ts";
-import { listMounts, mountOf } from "./mount-table.ts";
+import { listMounts, type MountLine, mountOf } from "./mount-table.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
 export interface Mount {
@@ -17,7 +17,10 @@ export interface Mount {
   readonly readonly: boolean;
   /** Of this mount, sorted: `noatime`, `nodev`, `noexec`, `nosuid`, `ro` ... */
   readonly flags: readonly string[];
-  /** Of its root, as stat(2) gives them: not `major` and `minor` on file systems with several trees (btrfs). */
+  /**
+   * Of its root, as stat(2) gives them: not `major` and `minor` on file systems with several trees (btrfs). Zeros for a
+   * file system that is broken.
+   */
   readonly inode: { readonly major: number; readonly minor: number; readonly number: bigint };
   /** Where a device node is mounted (a raw block volume): the device that it stands for. */
   readonly device: { readonly major: number; readonly minor: number } | undefined;
@@ -37,7 +40,16 @@ const FS_TYPE = 0x20;
  * at its end is not followed. ENOENT passes; a missing path is not "nothing mounted".
  */
 export async function mountAt(path: string): Promise<Mount | undefined> {
-  const x = await statx(path, STATX_BASIC | STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+  let x: Buffer;
+  try {
+    x = await statx(path, STATX_BASIC | STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+  } catch (error) {
+    // A file system that shut down, or whose server is gone, answers for nothing any more; it is mounted all the same.
+    const broken = isSystemError(error, "EIO", "ESTALE", "ENOTCONN", "ESHUTDOWN", "EUCLEAN", "ENODEV", "EHOSTDOWN");
+    const line = broken ? (await listMounts()).findLast((each) => each.target === path) : undefined;
+    if (!line) throw error;
+    return fromLine(line, { device: undefined, inode: { major: 0, minor: 0, number: 0n } });
+  }
   if ((x.readBigUInt64LE(8) & STATX_ATTR_MOUNT_ROOT) === 0n) return undefined;
   const isBlock = (x.readUInt16LE(28) & 0o170000) === 0o060000;
   const device = isBlock ? { major: x.readUInt32LE(128), minor: x.readUInt32LE(132) } : undefined;
@@ -89,6 +101,10 @@ async function fromTable(path: string, root: Root): Promise<Mount | undefined> {
   const line = mountOf(path, await listMounts());
   if (!line) return undefined;
   if (line.target !== path) throw new SystemError(22, "mountinfo", { path, detail: "not a path without symlinks" });
+  return fromLine(line, root);
+}
+
+function fromLine(line: MountLine, root: Root): Mount {
   const known = new Set(attributes.map(([, name]) => name));
   const flags = line.options.split(",").filter((name) => known.has(name));
   return {

@@ -161,8 +161,13 @@ const write = promisify(writeFile);
 /** Whole or not at all for whoever reads it; not durable. */
 async function replace(path: string, text: string): Promise<void> {
   const aside = temporaryBeside(path);
-  await write(aside, text, { flag: "wx", mode: 0o600 });
-  await rename(aside, path);
+  try {
+    await write(aside, text, { flag: "wx", mode: 0o600 });
+    await rename(aside, path);
+  } catch (error) {
+    await unlink(aside).catch(() => undefined);
+    throw error;
+  }
 }
 
 function readNow(path: string): string | undefined {
