@@ -1,6 +1,6 @@
 /** The example as an orchestrator meets it: the real driver, with the module as the backend of a pool. */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { readFile, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -83,6 +83,17 @@ test("the content outlives the driver's death, and an unstage", async (t) => {
   await driver.client.node.nodeUnstageVolume(use);
   await driver.client.node.nodeStageVolume(use);
   assert.equal(await readFile(join(stagingTargetPath, "kept"), "utf8"), "as it was");
+  await end();
+});
+
+test("a volume that is mounted is not deleted, also when the node's note about it is lost", async (t) => {
+  const { driver, pool, volumeId, end } = await published(scratchFor(t), module);
+  rmSync(join(pool, "nodes"), { recursive: true });
+  mkdirSync(join(pool, "nodes"));
+  await assert.rejects(
+    driver.client.controller.deleteVolume({ volumeId }),
+    refusal("FAILED_PRECONDITION", /mounted at/),
+  );
   await end();
 });
 

@@ -54,7 +54,9 @@ async function is(place: Place, mount: Mount, path: string, record: StageRecord 
 export async function mountedBeside(place: Place, path: string): Promise<string[]> {
   const mounts = await listMounts();
   const belongs = await belongsTo(place, mounts);
-  const ours = mounts.filter(belongs);
+  // A pool may mount something of its own where a volume is: that is the volume, not a use of it.
+  const own = place.gives === "directory" ? place.path : undefined;
+  const ours = mounts.filter((each) => each.target !== own && belongs(each));
   const peers = new Set(ours.filter((each) => each.target === path).flatMap((each) => groups(each)));
   return ours
     .filter((each) => each.target !== path && !groups(each).some((group) => peers.has(group)))
@@ -66,7 +68,7 @@ async function belongsTo(place: Place, mounts: readonly MountLine[]): Promise<(m
     const within = mountOf(place.path, mounts);
     if (!within) return () => false;
     const inside = place.path.slice(within.target === "/" ? 0 : within.target.length);
-    const root = within.root === "/" ? inside : `${within.root}${inside}`;
+    const root = within.root === "/" ? inside || "/" : `${within.root}${inside}`;
     return (mount) => mount.major === within.major && mount.minor === within.minor && mount.root === root;
   }
   const node = await stat(place.device);
