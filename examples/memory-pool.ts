@@ -94,6 +94,7 @@ export const backend: Backend = {
   name: "memory",
   version: 1,
   options: ["size", "overcommit", "reserve", "swap"],
+  offers: { snapshots: false, clones: false, expand: true },
 
   check({ extra }) {
     const swap = extra["swap"] ?? "yes";
