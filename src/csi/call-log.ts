@@ -3,7 +3,6 @@ import type { Message } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import type { Log } from "../observe/log.ts";
 import type { Call } from "../volumes/api.ts";
-import type { Failure } from "./dispatch.ts";
 
 /** The fields of requests that say what a call is about, and their names in the log. Nothing else of a request is shown. */
 const subjects: readonly (readonly [field: string, shown: string])[] = [
@@ -15,6 +14,15 @@ const subjects: readonly (readonly [field: string, shown: string])[] = [
 ];
 
 const longestSubject = 160;
+
+export interface Failure {
+  readonly code: status;
+  /** What the caller reads; never empty. */
+  readonly message: string;
+  readonly problem: string;
+  /** Only where nobody expected it: for the log, not for the caller. */
+  readonly error?: unknown;
+}
 
 export function logCall(
   log: Log,

@@ -23,7 +23,7 @@ import {
 import type { Log } from "../observe/log.ts";
 import { Problem } from "../pools/problem.ts";
 import type { Call } from "../volumes/api.ts";
-import { logCall } from "./call-log.ts";
+import { type Failure, logCall } from "./call-log.ts";
 import { dropSecrets } from "./secrets.ts";
 import { codeOf } from "./status.ts";
 import { methodPath } from "./wire.ts";
@@ -136,15 +136,6 @@ export class Dispatcher {
     }
     logCall(this.#log, call, performance.now() - began, request, answer, failure);
   }
-}
-
-export interface Failure {
-  readonly code: status;
-  /** What the caller reads; never empty. */
-  readonly message: string;
-  readonly problem: string;
-  /** Only where nobody expected it: for the log, not for the caller. */
-  readonly error?: unknown;
 }
 
 function decode(method: DescMethod, bytes: Buffer): Message {

@@ -8,12 +8,12 @@ import { mayHang } from "../lane.ts";
 import { ioctlBuffer } from "../native.ts";
 import { deviceSize } from "../stats.ts";
 import { isSystemError } from "../system-error.ts";
-import type { Filesystem } from "./filesystem.ts";
+import type { Filesystem } from "./interface.ts";
 import {
   type CheckResult,
   type FormatOptions,
+  make,
   patientMs,
-  prepareForFormat,
   runTool,
   type ToolOptions,
   whileMounted,
@@ -39,10 +39,8 @@ export class BtrfsFilesystem implements Filesystem {
   readonly mountFlags = ["discard=sync"];
 
   async format(device: string, options: FormatOptions): Promise<void> {
-    await prepareForFormat(device);
-    const label = options.label === undefined ? [] : ["-L", options.label];
-    await runTool("mkfs.btrfs", ["-q", "-K", ...label, ...(options.options ?? []), device], options);
-    await syncFile(device);
+    // -K: no discards, which would take a thick volume's reservation and cost a thin one its time.
+    await make("mkfs.btrfs", ["-q", "-K"], device, options);
   }
 
   async needsCheck(_device: string): Promise<boolean> {

@@ -7,7 +7,7 @@ import { mayHang } from "../lane.ts";
 import { ioctlBuffer } from "../native.ts";
 import { deviceSize } from "../stats.ts";
 import { isSystemError, SystemError } from "../system-error.ts";
-import type { Filesystem } from "./filesystem.ts";
+import type { Filesystem } from "./interface.ts";
 import {
   type CheckResult,
   DamagedFilesystem,

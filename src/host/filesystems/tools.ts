@@ -3,7 +3,7 @@ import { constants, fsync, write } from "node:fs";
 import { promisify } from "node:util";
 import { type CommandError, type Output, run } from "../command.ts";
 import { untilUnused } from "../device.ts";
-import { closeFile, openFile } from "../files.ts";
+import { closeFile, openFile, syncFile } from "../files.ts";
 import { type DetachedMount, type FilesystemMount, mountDetached } from "../mounts.ts";
 import { headBytes, probe, readSignatureHead } from "./probe.ts";
 
@@ -107,4 +107,17 @@ export async function whileMounted(
     await mount.close();
   }
   if (!(await untilUnused(options.device))) throw new Error(`${options.device} is still in use after it was unmounted`);
+}
+
+/** Runs mkfs on a device that is looked at first; durable on return. */
+export async function make(
+  program: string,
+  fixed: readonly string[],
+  device: string,
+  options: FormatOptions,
+): Promise<void> {
+  await prepareForFormat(device);
+  const label = options.label === undefined ? [] : ["-L", options.label];
+  await runTool(program, [...fixed, ...label, ...(options.options ?? []), device], options);
+  await syncFile(device);
 }
