@@ -9,7 +9,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default 120,000. */
   readonly timeoutMs?: number | undefined;
-  /** Address space of the program, set as soon as it runs (prlimit(2)). Absent: no limit. */
+  /** Address space of the program and its children, in force an instant after the start (prlimit(2)). Absent: no limit. */
   readonly memoryBytes?: number | undefined;
   /** For its standard input, which is empty otherwise. */
   readonly input?: string | undefined;
