@@ -1,8 +1,10 @@
 /** What csi-sanity is run against: every pool there is, on a disk with and without reflinks, used in every way. */
+import { basename, join } from "node:path";
 import type { DiskKind } from "../support/pool-disk.ts";
 
 export interface Configuration {
-  readonly backend: "image" | "directory";
+  /** `image`, `directory`, or the path of a module. */
+  readonly backend: string;
   readonly shared: boolean;
   readonly disk: DiskKind;
   readonly access: "mount" | "block";
@@ -18,14 +20,24 @@ const uses = [
   { access: "block" },
 ] as const;
 
-export const configurations: readonly Configuration[] = [false, true].flatMap((shared) => [
+/** The tutorial's pool, from outside. */
+const example: Configuration = {
+  backend: join(import.meta.dirname, "../../examples/memory-pool.ts"),
+  shared: false,
+  disk: "ext4",
+  access: "mount",
+};
+
+const own: readonly Configuration[] = [false, true].flatMap((shared) => [
   ...disks.flatMap((disk) => uses.map((use) => ({ backend: "image" as const, shared, disk, ...use }))),
   ...disks.map((disk) => ({ backend: "directory" as const, shared, disk, access: "mount" as const })),
 ]);
+
+export const configurations: readonly Configuration[] = [...own, example];
 
 /** As `image, shared, on xfs (reflink), mount ext4`. */
 export function nameOf(one: Configuration): string {
   const reach = one.shared ? "shared" : "local";
   const disk = one.disk === "ext4" ? "ext4" : `${one.disk} (reflink)`;
-  return `${one.backend} ${reach} on ${disk}, ${one.access}${one.fsType ? ` ${one.fsType}` : ""}`;
+  return `${basename(one.backend, ".ts")} ${reach} on ${disk}, ${one.access}${one.fsType ? ` ${one.fsType}` : ""}`;
 }
