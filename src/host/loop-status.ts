@@ -15,7 +15,7 @@ export interface LoopStatus {
   readonly autoclear: boolean;
   readonly readonly: boolean;
   readonly directIo: boolean;
-  /** The name given when it was attached, cut to its last 63 bytes. For people only. */
+  /** `loopName` of the path by which it was attached. */
   readonly name: string;
 }
 

@@ -129,6 +129,11 @@ async function renew(control: number, number: number): Promise<void> {
   }
 }
 
+/** What a device says of its file: the end of the path by which it was attached, whatever became of the file since. */
+export function loopName(path: string): string {
+  return path.slice(-63);
+}
+
 async function configure(device: string, number: number, backing: number, options: AttachOptions): Promise<LoopDevice> {
   const config = Buffer.alloc(configSize);
   config.writeUInt32LE(backing, at.fd);
@@ -139,7 +144,7 @@ async function configure(device: string, number: number, backing: number, option
     (options.autoclear ? LO_FLAGS_AUTOCLEAR : 0) |
     (options.directIo === false ? 0 : LO_FLAGS_DIRECT_IO);
   config.writeUInt32LE(flags, at.flags);
-  config.write(options.path.slice(-63), at.name, 63, "latin1");
+  config.write(loopName(options.path), at.name, 63, "latin1");
   const fd = await openLoop(device, number);
   try {
     const about = { syscall: "ioctl(LOOP_CONFIGURE)", doing: `attach ${options.path} to ${device}` };

@@ -209,6 +209,11 @@ export interface Pool {
   close(volume: Volume, work: Progress): Promise<void>;
   /** By what the volume is open on this node, read from the kernel; undefined: not open. A directory always is. */
   opened(volume: Volume): Promise<Place | undefined>;
+  /**
+   * By what this node still has bytes open that are the volume's no more, after a detach by force: to be closed, never
+   * to be used. Absent: the pool gives its volumes no new bytes. `close` closes these too.
+   */
+  former?(volume: Volume): Promise<readonly Place[]>;
   /** Whether it is open anywhere that this host can see, by anybody. */
   inUse(volume: Volume): Promise<string | undefined>;
   latch(volume: Volume): Promise<Latch>;

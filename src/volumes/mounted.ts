@@ -8,8 +8,8 @@ import type { Place, Pool, Volume } from "../pools/pool.ts";
 import { hasCode } from "../pools/record.ts";
 
 export interface Found {
-  /** `ours`: this volume. `other`: something else is mounted there. */
-  readonly what: "nothing" | "ours" | "other";
+  /** `ours`: this volume. `former`: bytes that it had before a detach by force. `other`: something else is mounted there. */
+  readonly what: "nothing" | "ours" | "former" | "other";
   readonly mount?: Mount;
 }
 
@@ -24,8 +24,11 @@ export async function look(pool: Pool, volume: Volume, record: StageRecord | und
   }
   if (!mount) return { what: "nothing" };
   const place = await pool.opened(volume);
-  const ours = place !== undefined && (await is(place, mount, path, record));
-  return { what: ours ? "ours" : "other", mount };
+  if (place !== undefined && (await is(place, mount, path, record))) return { what: "ours", mount };
+  for (const former of (await pool.former?.(volume)) ?? []) {
+    if (await is(former, mount, path, undefined)) return { what: "former", mount };
+  }
+  return { what: "other", mount };
 }
 
 async function is(place: Place, mount: Mount, path: string, record: StageRecord | undefined): Promise<boolean> {

@@ -68,7 +68,7 @@ export class PublishRules {
     const readonly = request.readonly || isReadOnly(capability.mode);
     const there = await look(pool, volume, record, targetPath);
     const known = record.targets.find((target) => target.path === targetPath);
-    if (there.what === "other") {
+    if (there.what === "other" || there.what === "former") {
       throw new Problem(
         "PUBLISHED_DIFFERENTLY",
         `something else (${there.mount?.fsType}) is mounted at the target path ${targetPath}`,

@@ -212,14 +212,20 @@ export class StageRules {
     progress: Progress,
   ): Promise<void> {
     const place = await pool.opened(volume);
-    const others = place ? await mountedBeside(place, stagingPath) : [];
+    const places = [...(place ? [place] : []), ...((await pool.former?.(volume)) ?? [])];
+    // A shared directory has other users, whom its unmounting does not concern.
+    const others = pool.features.multiNode
+      ? []
+      : (await Promise.all(places.map((each) => mountedBeside(each, stagingPath)))).flat();
     if (others.length > 0) {
       // A raw device would be taken from under its user, and its number given to another volume.
       throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${others.join(", ")}`);
     }
     progress.step("unmounting");
     // A crash can have left two mounts on one another.
-    while ((await look(pool, volume, record, stagingPath)).what === "ours") {
+    for (;;) {
+      const { what } = await look(pool, volume, record, stagingPath);
+      if (what !== "ours" && what !== "former") break;
       try {
         if (!(await unmount(stagingPath, { signal: progress.signal }))) break;
       } catch (error) {

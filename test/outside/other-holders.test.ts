@@ -115,3 +115,20 @@ for (const kind of ["ext4", "btrfs"] as const) {
     assert.equal(readFileSync(join(foreign, "data"), "utf8"), "precious");
   });
 }
+
+test("a volume whose file was removed under its mount is unpublished and unstaged, and lost only then", async (t) => {
+  const scratch = scratchFor(t);
+  const rules = await openRules(scratch, (await makePoolDisk(scratch, "xfs")).path);
+  const { id } = await rules.create("a");
+  const staging = rules.folder("s");
+  const target = join(rules.folder("t"), "m");
+  await rules.stage(id, staging);
+  await rules.publish(id, staging, target);
+  rmSync(join(rules.folderOf("a"), "data.img"));
+  await assert.rejects(rules.snapshot("s", id), problem("CONTENT_LOST"));
+  await rules.unpublish(id, target);
+  await rules.unstage(id, staging);
+  assert.deepEqual(mountsUnder(scratch.path), [rules.pool]);
+  await assert.rejects(rules.stage(id, staging), problem("CONTENT_LOST"));
+  await rules.remove(id);
+});

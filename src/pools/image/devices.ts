@@ -4,11 +4,12 @@
  */
 import { type BigIntStats, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { forbidDiscards } from "../../host/discard.ts";
 import { isLocked, lockData } from "../../host/locks.ts";
-import { attachLoop, BackingBusy, detachLoop, type LoopDevice, setCapacity } from "../../host/loop.ts";
-import { findLoops, loopFile, loopStatus } from "../../host/loop-status.ts";
+import { attachLoop, BackingBusy, detachLoop, type LoopDevice, loopName, setCapacity } from "../../host/loop.ts";
+import { findLoops, type LoopStatus, listLoops, loopFile, loopStatus } from "../../host/loop-status.ts";
 import { listMounts } from "../../host/mount-table.ts";
 import type { Opened, OpenOptions, Place, Progress, Volume } from "../pool.ts";
 import { Problem } from "../problem.ts";
@@ -85,10 +86,8 @@ export class Devices {
   }
 
   async close(data: string, volume: Volume, work: Progress): Promise<void> {
-    const file = await identify(data).catch((error: unknown) => {
-      if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
-      throw error;
-    });
+    await this.#closeFormer(data, volume, work);
+    const file = await identify(data).catch(unlessLost);
     if (!file) return;
     const until = Date.now() + patience;
     for (;;) {
@@ -108,6 +107,34 @@ export class Devices {
     }
   }
 
+  /**
+   * Devices of this node that carry what the volume's file was before: its bytes were given a new inode by a detach by
+   * force, or the file was removed. They are told by the name that they were attached with, in the pool's file system.
+   */
+  async former(data: string): Promise<Place[]> {
+    return (await this.#former(data)).map(({ number }) => ({ gives: "device", device: `/dev/loop${number}` }));
+  }
+
+  async #former(data: string): Promise<LoopStatus[]> {
+    const file = await identify(data).catch(unlessLost);
+    // Only the volumes of shared pools are detached by force.
+    if (file && !this.#remote) return [];
+    const { dev } = await stat(dirname(data), { bigint: true });
+    const name = loopName(data);
+    return (await listLoops()).filter((loop) => loop.dev === dev && loop.name === name && loop.ino !== file?.ino);
+  }
+
+  async #closeFormer(data: string, volume: Volume, work: Progress): Promise<void> {
+    for (const until = Date.now() + patience; ; await delay(5)) {
+      const [former] = await this.#former(data);
+      if (!former) return;
+      if ((await detachLoop(former.number, former)) === "gone") continue;
+      work.signal.throwIfAborted();
+      if (Date.now() > until) throw inUse(volume, `/dev/loop${former.number} has the bytes that it had before`);
+      work.step("waiting for a former device to be free");
+    }
+  }
+
   async opened(data: string): Promise<Place | undefined> {
     const number = await this.#number(data);
     return number === undefined ? undefined : { gives: "device", device: `/dev/loop${number}` };
@@ -115,13 +142,8 @@ export class Devices {
 
   /** Who has the file open, in words; undefined: nobody. */
   async holder(data: string): Promise<string | undefined> {
-    let file: FileIdentity;
-    try {
-      file = await identify(data);
-    } catch (error) {
-      if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
-      throw error;
-    }
+    const file = await identify(data).catch(unlessLost);
+    if (!file) return undefined;
     const locked = await isLocked(data);
     const [number] = locked || this.#last.has(data) ? await findLoops(file) : [];
     if (number === undefined) return locked ? "a process or another node holds its lock" : undefined;
@@ -155,7 +177,12 @@ export class Devices {
   async #give(data: string, loop: LoopDevice): Promise<Opened> {
     this.#last.set(data, loop.number);
     // A discard would punch holes into what a thick pool reserved.
-    if (this.#thick) await forbidDiscards(loop.number);
+    try {
+      if (this.#thick) await forbidDiscards(loop.number);
+    } catch (error) {
+      loop.close();
+      throw error;
+    }
     return { gives: "device", device: loop.device, discards: !this.#thick, release: () => loop.close() };
   }
 
@@ -172,7 +199,9 @@ export class Devices {
   async #number(data: string): Promise<number | undefined> {
     const last = this.#last.get(data);
     // What is attached is in the kernel's memory.
-    const file = last === undefined || this.#remote ? await identify(data) : identifyNow(data);
+    const looking = last === undefined || this.#remote ? identify(data) : (async () => identifyNow(data))();
+    const file = await looking.catch(unlessLost);
+    if (!file) return undefined;
     if (last !== undefined) {
       const carried = await loopFile(last);
       if (carried?.dev === file.dev && carried.ino === file.ino) return last;
@@ -207,6 +236,11 @@ function identityOf(stats: BigIntStats): FileIdentity {
 function explained(data: string, error: unknown): unknown {
   if (!hasCode(error, "ENOENT")) return error;
   return new Problem("CONTENT_LOST", `the file ${data} is not there`, { cause: error });
+}
+
+function unlessLost(error: unknown): undefined {
+  if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
+  throw error;
 }
 
 function inUse(volume: Volume, holder: string | undefined): Problem {

@@ -170,6 +170,10 @@ export class ImagePool extends FolderPool implements Pool {
     return this.#devices.opened(this.#data(volume));
   }
 
+  former(volume: Volume): Promise<Place[]> {
+    return this.#devices.former(this.#data(volume));
+  }
+
   inUse(volume: Volume): Promise<string | undefined> {
     return this.#devices.holder(this.#data(volume));
   }

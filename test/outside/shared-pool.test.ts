@@ -1,0 +1,64 @@
+/** Two nodes over one shared pool: one opener at a time, and a node that was declared gone can still tidy up. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { loopDevices } from "../support/leftovers.ts";
+import { makePoolDisk } from "../support/pool-disk.ts";
+import { call, mounted, openRules, problem, type Rules, raw } from "../support/rules.ts";
+import { type Scratch, scratchFor } from "../support/scratch.ts";
+
+async function twoNodes(scratch: Scratch): Promise<[Rules, Rules]> {
+  const { path } = await makePoolDisk(scratch, "xfs");
+  return [
+    await openRules(scratch, path, { shared: true, node: "n1" }),
+    await openRules(scratch, path, { shared: true, node: "n2" }),
+  ];
+}
+function attach(rules: Rules, id: string, nodeId: string, capability = mounted, readonly = false) {
+  return rules.driver.controller.attach(
+    { id, nodeId, capability, readonly, context: {} },
+    call("ControllerPublishVolume"),
+  );
+}
+function detach(rules: Rules, id: string, nodeId: string) {
+  return rules.driver.controller.detach({ id, nodeId }, call("ControllerUnpublishVolume"));
+}
+const devices = (rules: Rules) => loopDevices().filter(({ file }) => file.includes(rules.pool)).length;
+
+for (const capability of [mounted, raw]) {
+  test(`a node that lost a ${capability.access} volume by force closes the old one and can have it again`, async (t) => {
+    const scratch = scratchFor(t);
+    const [one, two] = await twoNodes(scratch);
+    const { id } = await one.create("a", capability);
+    await attach(one, id, "n1", capability);
+    const [old, target] = [one.folder("s1"), join(one.folder("t1"), "x")];
+    await one.stage(id, old, capability);
+    await one.publish(id, old, target, capability);
+    const write = (path: string, text: string) =>
+      writeFileSync(capability.access === "mount" ? join(path, "data") : path, text, { flush: true });
+    const at = (path: string) => (capability.access === "mount" ? join(path, "data") : path);
+    write(target, "first");
+    await assert.rejects(detach(two, id, "n1"), problem("VOLUME_IN_USE"));
+    await assert.rejects(two.stage(id, two.folder("s2"), capability), problem("NOT_ATTACHED"));
+    await two.driver.forceDetach(id, call("force"));
+    await attach(two, id, "n2", capability);
+    write(target, "late");
+    await assert.rejects(one.publish(id, old, `${target}2`, capability), problem("NOT_STAGED"));
+    await one.unpublish(id, target);
+    await one.unstage(id, old);
+    assert.equal(devices(one), 0, "the device of the old bytes is gone");
+    const [staging, place] = [two.folder("s2"), join(two.folder("t2"), "x")];
+    await two.stage(id, staging, capability);
+    await two.publish(id, staging, place, capability);
+    assert.equal(readFileSync(at(place)).subarray(0, 5).toString(), "first");
+    await two.unpublish(id, place);
+    await two.unstage(id, staging);
+    await detach(two, id, "n2");
+    await attach(one, id, "n1", capability);
+    await one.stage(id, old, capability);
+    await one.unstage(id, old);
+    await detach(one, id, "n1");
+    await one.remove(id);
+  });
+}
