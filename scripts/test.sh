@@ -22,7 +22,6 @@ chmod 755 "$run"
 export TMPDIR="$run"
 results=$(mktemp -d "$CACHE/results-XXXXXX")
 trap 'rm -rf "$results"; rmdir "$run" 2>/dev/null || true' EXIT
-sh scripts/node.sh test/support/check-leftovers.ts before "$run" "$results/before"
 
 passed=0 failed=0 skipped=0 summary=''
 
@@ -68,7 +67,7 @@ for part in $parts; do
 done
 
 say "leftovers"
-if bin/holdfast-node test/support/check-leftovers.ts after "$run" "$results/before"; then add leftovers 1 0 0 0; else add leftovers 0 1 0 0; fi
+if bin/holdfast-node test/support/check-leftovers.ts "$run"; then add leftovers 1 0 0 0; else add leftovers 0 1 0 0; fi
 
 printf '\n%s\n%d passed, %d failed, %d skipped\n' "$summary" "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { configurations, nameOf } from "./configurations.ts";
 import { parseReport } from "./junit.ts";
-import { wrongSkip } from "./skips.ts";
+import { undeclared, wrongSkip } from "./skips.ts";
 
 const report = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites tests="4"><testsuite name="s"><properties><property name="a" value="b"></property></properties>
@@ -47,4 +47,13 @@ test("a skip is right only for a capability that is not declared", () => {
 test("the table has every pool, disk and use once", () => {
   assert.equal(configurations.length, 21);
   assert.equal(new Set(configurations.map(nameOf)).size, 21);
+});
+
+test("a driver that declares too little is found out", () => {
+  const nothing = new Set<string>();
+  assert.ok(undeclared({ backend: "image", shared: true }, nothing).includes("controller CLONE_VOLUME"));
+  assert.ok(undeclared({ backend: "image", shared: true }, nothing).includes("controller PUBLISH_READONLY"));
+  const directory = undeclared({ backend: "directory", shared: false }, nothing);
+  assert.ok(!directory.includes("controller CLONE_VOLUME") && directory.includes("node STAGE_UNSTAGE_VOLUME"));
+  assert.deepEqual(undeclared({ backend: "directory", shared: false }, new Set(directory)), []);
 });

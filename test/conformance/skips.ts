@@ -56,12 +56,49 @@ export async function declaredCapabilities(client: CsiClient): Promise<Set<strin
   return declared;
 }
 
+const everywhere = [
+  "plugin CONTROLLER_SERVICE",
+  "controller CREATE_DELETE_VOLUME",
+  "controller LIST_VOLUMES",
+  "controller GET_CAPACITY",
+  "controller EXPAND_VOLUME",
+  "controller GET_VOLUME",
+  "controller SINGLE_NODE_MULTI_WRITER",
+  "node STAGE_UNSTAGE_VOLUME",
+  "node GET_VOLUME_STATS",
+  "node EXPAND_VOLUME",
+  "node SINGLE_NODE_MULTI_WRITER",
+];
+const ofImages = ["CREATE_DELETE_SNAPSHOT", "LIST_SNAPSHOTS", "GET_SNAPSHOT", "CLONE_VOLUME"].map(
+  (each) => `controller ${each}`,
+);
+const ofShared = ["PUBLISH_UNPUBLISH_VOLUME", "PUBLISH_READONLY", "LIST_VOLUMES_PUBLISHED_NODES"].map(
+  (each) => `controller ${each}`,
+);
+
+/** What a driver over such a pool must declare and does not: a suite that skips all would pass otherwise. */
+export function undeclared(pool: { backend: string; shared: boolean }, declared: ReadonlySet<string>): string[] {
+  const due = [...everywhere, ...(pool.backend === "image" ? ofImages : []), ...(pool.shared ? ofShared : [])];
+  if (!pool.shared) due.push("plugin VOLUME_ACCESSIBILITY_CONSTRAINTS");
+  return due.filter((capability) => !declared.has(capability));
+}
+
+/** The capability that the skip says is missing, or its own words. */
+export function skippedFor(spec: Spec): string {
+  const words = wordsOf(spec);
+  return reasons[words] ?? words;
+}
+
 /** Why the skip is wrong; undefined: the capability that it names is not declared, so the spec does not apply. */
 export function wrongSkip(spec: Spec, declared: ReadonlySet<string>): string | undefined {
-  const words = spec.message.split("\n")[0]?.replace(/^skipped - /, "") ?? "";
+  const words = wordsOf(spec);
   const capability = reasons[words];
   if (capability === undefined) return `skipped for a reason that is no missing capability: ${words || "none given"}`;
   return declared.has(capability) ? `skipped as '${words}', but the driver declares ${capability}` : undefined;
+}
+
+function wordsOf(spec: Spec): string {
+  return spec.message.split("\n")[0]?.replace(/^skipped - /, "") ?? "";
 }
 
 function nameOf(names: Readonly<Record<string, number>>, value: number): string {

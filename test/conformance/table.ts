@@ -31,3 +31,18 @@ export function formatTable(rows: readonly Row[]): string {
     cells(total),
   ].join("\n");
 }
+
+/** Which capabilities the skipped specs are about, and which pools do not declare them. */
+export function formatSkips(
+  rows: readonly { readonly name: string; readonly skippedFor: readonly string[] }[],
+): string {
+  const pools = new Map<string, Set<string>>();
+  for (const { name, skippedFor } of rows) {
+    for (const capability of skippedFor) {
+      const kinds = pools.get(capability) ?? new Set();
+      pools.set(capability, kinds.add(name.split(" on ")[0] ?? name));
+    }
+  }
+  const lines = [...pools].sort().map(([capability, kinds]) => `  ${capability.padEnd(36)} ${[...kinds].join(", ")}`);
+  return ["skipped, each for a capability that the driver does not declare:", ...lines].join("\n");
+}

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CsiError } from "../../src/csi/client.ts";
 import { differences, writeFiles } from "../support/content.ts";
 import { type Driver, startDriver } from "../support/driver.ts";
-import { loopDevices, mountsUnder } from "../support/leftovers.ts";
+import { loopDevicesOf, mountsUnder } from "../support/leftovers.ts";
 import {
   createSnapshot,
   createVolume,
@@ -119,7 +119,7 @@ describe("kill -9 in the middle of work", () => {
     assert.equal(await volumes(), 0);
     assert.equal(mountsUnder(scratch.path).length, 1);
     assert.deepEqual(
-      loopDevices().filter(({ file }) => file.startsWith(scratch.path) && !file.endsWith("disk.raw")),
+      loopDevicesOf(scratch.path).filter(({ file }) => !file.endsWith("disk.raw")),
       [],
     );
     // Space comes back in the background.

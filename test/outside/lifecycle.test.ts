@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { VolumeUsage_Unit as Unit } from "../../src/csi/gen/csi_pb.ts";
 import { differences, holdsRaw, writeFiles, writeRaw } from "../support/content.ts";
 import { type Driver, startDriver } from "../support/driver.ts";
-import { loopDevices, mountsUnder } from "../support/leftovers.ts";
+import { loopDevicesOf, mountsUnder } from "../support/leftovers.ts";
 import {
   capability,
   createVolume,
@@ -176,7 +176,7 @@ describe("a volume from create to delete", () => {
     const pools = mountsUnder(scratch.path);
     assert.equal(pools.length, 2, pools.join("\n"));
     assert.deepEqual(
-      loopDevices().filter(({ file }) => file.startsWith(scratch.path) && !file.endsWith("disk.raw")),
+      loopDevicesOf(scratch.path).filter(({ file }) => !file.endsWith("disk.raw")),
       [],
     );
   });

@@ -18,6 +18,8 @@ export interface DriverOptions {
   /** More arguments of `serve`. */
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** In a mount namespace of its own, as on another machine: what it mounts is seen through `/proc/PID/root` only. */
+  readonly apart?: boolean;
   /** Absent: pools are made where there are none. */
   readonly initPools?: boolean;
   /** It counts as started when it answers at all, ready or not. */
@@ -94,7 +96,8 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     start: async (more = []) => {
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
-      child = spawn(holdfast, [...base, ...more], {
+      const [program = holdfast, ...before] = options.apart ? ["unshare", "--mount", holdfast] : [holdfast];
+      child = spawn(program, [...before, ...base, ...more], {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...process.env, ...options.env },
       });

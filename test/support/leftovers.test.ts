@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { leftoversOf, mountsUnder } from "./leftovers.ts";
+import { leftoversOf, loopDevicesOf, mountsUnder } from "./leftovers.ts";
 import { makePoolDisk } from "./pool-disk.ts";
 import { run } from "./run.ts";
 import { makeScratch } from "./scratch.ts";
@@ -35,6 +35,18 @@ test("a forgotten process, mount and loop device are named, and removed all the 
     return true;
   });
   assert.deepEqual(leftoversOf(scratch.path), []);
+  assert.equal(existsSync(scratch.path), false);
+});
+
+test("a device that keeps a pool's disk busy is taken away with it", async () => {
+  const scratch = makeScratch();
+  const disk = await makePoolDisk(scratch, "xfs");
+  const file = join(disk.path, "data.img");
+  writeFileSync(file, "");
+  truncateSync(file, 1024 ** 2);
+  const device = (await run("losetup", ["--find", "--show", file])).trim();
+  await assert.rejects(scratch.end(), new RegExp(`loop device ${device} still holds ${file}`));
+  assert.deepEqual(loopDevicesOf(scratch.path), []);
   assert.equal(existsSync(scratch.path), false);
 });
 

@@ -1,8 +1,8 @@
 /**
  * What tests must not leave on the machine: mounts, loop devices, processes and files. A trace is looked for by the
- * scratch folder's path, so that others who work on the same machine are not blamed; loop devices whose file is gone are
- * nobody's any more and are found by comparing.
+ * scratch folder's path, so that others who work on the same machine are not blamed.
  */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 interface LoopDevice {
@@ -21,14 +21,24 @@ export function mountsUnder(folder: string): string[] {
   return targets.filter((target) => isUnder(target, folder)).reverse();
 }
 
-/** The loop devices that have a file. */
-export function loopDevices(): LoopDevice[] {
-  const found: LoopDevice[] = [];
-  for (const name of readdirSync("/sys/block").filter((entry) => entry.startsWith("loop"))) {
-    const file = readOrEmpty(`/sys/block/${name}/loop/backing_file`).trim();
-    if (file !== "") found.push({ device: `/dev/${name}`, file });
+/** The loop devices whose file lies in `folder`, or on a disk whose own file does, mounted or not. */
+export function loopDevicesOf(folder: string): LoopDevice[] {
+  const listed = spawnSync("losetup", ["--list", "--noheadings", "--raw", "--output", "NAME,BACK-MAJ:MIN,BACK-FILE"]);
+  const all = listed.stdout
+    .toString()
+    .split("\n")
+    .map((line) => /^(\S+) (\S+) (.*)$/.exec(line))
+    .filter((match) => match !== null)
+    .map(([, device = "", on = "", file = ""]) => ({ device, on, file: file.replaceAll("\\x20", " ") }));
+  const ours = new Set<string>();
+  for (let size = -1; size !== ours.size; ) {
+    size = ours.size;
+    for (const { device, on, file } of all) {
+      // The path of a file tells nothing once its file system is unmounted; the device below it stays.
+      if (isUnder(file, folder) || ours.has(on.replace(/^7:/, "/dev/loop"))) ours.add(device);
+    }
   }
-  return found;
+  return all.filter(({ device }) => ours.has(device));
 }
 
 /** The processes, this one and its parents apart, whose command line or environment names `folder`. */
@@ -48,17 +58,8 @@ export function leftoversOf(folder: string): string[] {
     ...mountsUnder(folder)
       .filter((target) => target !== folder)
       .map((target) => `still mounted: ${target}`),
-    ...loopDevices()
-      .filter(({ file }) => isUnder(file, folder))
-      .map(({ device, file }) => `loop device ${device} still holds ${file}`),
+    ...loopDevicesOf(folder).map(({ device, file }) => `loop device ${device} still holds ${file}`),
   ];
-}
-
-/** Loop devices that were not there `before` and whose file no longer has a name. */
-export function orphanedLoopDevices(before: readonly string[]): string[] {
-  return loopDevices()
-    .filter(({ device, file }) => file.endsWith("(deleted)") && !before.includes(`${device} ${file}`))
-    .map(({ device, file }) => `loop device ${device} holds a file that is gone: ${file}`);
 }
 
 export function isUnder(path: string, folder: string): boolean {

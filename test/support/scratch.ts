@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isUnder, leftoversOf, loopDevices, mountsUnder, processesOf } from "./leftovers.ts";
+import { leftoversOf, loopDevicesOf, mountsUnder, processesOf } from "./leftovers.ts";
 
 export interface Scratch {
   readonly path: string;
@@ -65,10 +65,13 @@ function sweep(path: string): void {
       // gone meanwhile
     }
   }
-  for (const target of mountsUnder(path)) spawnSync("umount", ["--lazy", target]);
-  for (const { device, file } of loopDevices()) {
-    if (isUnder(file, path)) spawnSync("losetup", ["--detach", device]);
+  // Innermost first: what is unmounted lazily while a device below it lives on leaves that device without a path to it.
+  for (let round = 0; round < 10 && leftoversOf(path).length > 0; round += 1) {
+    for (const target of mountsUnder(path)) spawnSync("umount", [target], { stdio: "ignore" });
+    for (const { device } of loopDevicesOf(path)) spawnSync("losetup", ["--detach", device], { stdio: "ignore" });
+    spawnSync("sleep", ["0.05"]);
   }
+  for (const target of mountsUnder(path)) spawnSync("umount", ["--lazy", target]);
   const stuck = mountsUnder(path);
   if (stuck.length > 0) throw new Error(`cannot be unmounted, so ${path} is left as it is: ${stuck.join(", ")}`);
 }
