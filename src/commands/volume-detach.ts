@@ -11,6 +11,7 @@ import { configOf, withPools } from "./pool-flags.ts";
 interface Options extends SecretOptions {
   readonly node?: string;
   readonly force?: boolean;
+  readonly unfenced?: boolean;
 }
 
 export function volumeDetach(parent: Command): void {
@@ -24,7 +25,8 @@ export function volumeDetach(parent: Command): void {
     )
     .argument("<id>", "the volume's ID")
     .option("--node <id>", "the node's ID")
-    .option("--force", "the operator's word that the node is gone; works on the pool itself, not through a driver");
+    .option("--force", "the operator's word that the node is gone; works on the pool itself, not through a driver")
+    .option("--unfenced", "with --force: also a directory, which can't be taken from a node that still runs");
   withSecrets(withPools(command));
   callsDriver<Options>(command, async ({ client, call }, options, volumeId = "") => {
     if (options.force) {
@@ -32,7 +34,12 @@ export function volumeDetach(parent: Command): void {
       const config = await configOf(command);
       if (config === undefined)
         throw new ConfigError("--force: works on the pool itself; name it with --config FILE, or --pool");
-      const nodes = await force(config, volumeId, call.signal ?? new AbortController().signal);
+      const nodes = await force(
+        config,
+        volumeId,
+        call.signal ?? new AbortController().signal,
+        options.unfenced ?? false,
+      );
       const told = nodes.length === 0 ? "it was attached to no node\n" : `detached by force from ${nodes.join(", ")}\n`;
       print(options.output, { id: volumeId, detachedFrom: nodes }, () => told);
       return;
@@ -48,12 +55,12 @@ export function volumeDetach(parent: Command): void {
   });
 }
 
-async function force(config: Config, id: string, signal: AbortSignal): Promise<readonly string[]> {
+async function force(config: Config, id: string, signal: AbortSignal, unfenced: boolean): Promise<readonly string[]> {
   const { openDriver } = await import("../volumes/driver.ts");
   const log = createLog({ level: "warn", format: "pretty" });
-  const driver = await openDriver({ ...config, initPools: false, log });
+  const driver = await openDriver({ ...config, initPools: false, visitor: true, log });
   try {
-    return await driver.forceDetach(id, { rpc: "ForceDetach", signal, requestId: randomUUID() });
+    return await driver.forceDetach(id, { rpc: "ForceDetach", signal, requestId: randomUUID() }, { unfenced });
   } finally {
     await driver.stop(0);
   }

@@ -27,6 +27,8 @@ export interface PoolPlace {
   readonly node: string;
   /** How many volumes this node takes; 0: not limited. */
   readonly maxVolumes: number;
+  /** Opened by an operator's command: this machine does not become a node of a shared pool. */
+  readonly visitor?: boolean;
 }
 
 const latchName = "latch.json";
@@ -196,7 +198,7 @@ export abstract class FolderPool {
     await layOut(this.folder);
     await keepSpareLocks(join(this.folder, "locks"));
     await this.attachmentRecords?.layOut();
-    await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
+    if (!this.#place.visitor) await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
   }
 
   async stop(): Promise<void> {

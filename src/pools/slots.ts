@@ -79,15 +79,17 @@ export class PoolSlot {
   readonly #backend: Backend;
   readonly #node: string;
   readonly #maxVolumes: number;
+  readonly #visitor: boolean;
   #opened: Promise<Pool> | undefined;
   #current: Pool | undefined;
   #nodes: readonly string[] = [];
 
-  constructor(config: PoolConfig, backend: Backend, node: string, maxVolumes: number) {
+  constructor(config: PoolConfig, backend: Backend, node: string, maxVolumes: number, visitor = false) {
     this.config = config;
     this.#backend = backend;
     this.#node = node;
     this.#maxVolumes = maxVolumes;
+    this.#visitor = visitor;
   }
 
   /** Makes the folder a pool first; for scratch use. */
@@ -145,7 +147,15 @@ export class PoolSlot {
       });
     }
     const opened = await this.#backend.open(
-      { name, folder: path, uuid: marker.uuid, shared, node: this.#node, maxVolumes: this.#maxVolumes },
+      {
+        name,
+        folder: path,
+        uuid: marker.uuid,
+        shared,
+        node: this.#node,
+        maxVolumes: this.#maxVolumes,
+        visitor: this.#visitor,
+      },
       this.config.options,
     );
     const missing = lacks(opened);

@@ -27,6 +27,8 @@ export interface DriverOptions {
   /** How many volumes the node takes; 0: not limited. */
   readonly maxVolumes: number;
   readonly log: Log;
+  /** For an operator's command on the pools: this machine does not become a node of them. */
+  readonly visitor?: boolean;
 }
 
 export interface Driver {
@@ -35,7 +37,8 @@ export interface Driver {
   readonly readiness: Readiness;
   /** Begins what a crash left to do: thawing, deletions, half-made things. Calls are served meanwhile. Never throws. */
   start(): void;
-  forceDetach(id: string, call: Call): Promise<readonly string[]>;
+  /** `unfenced`: also where nothing can stop the old node from writing on (directories). Answers the nodes that had it. */
+  forceDetach(id: string, call: Call, options?: { readonly unfenced?: boolean }): Promise<readonly string[]>;
   /** No new operations; running ones get `graceMs` milliseconds. */
   stop(graceMs: number): Promise<void>;
 }
@@ -46,7 +49,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   await checkTogether(options.pools);
   const slots: PoolSlot[] = [];
   for (const config of options.pools) {
-    const slot = new PoolSlot(config, await loadBackend(config), options.nodeId, options.maxVolumes);
+    const slot = new PoolSlot(config, await loadBackend(config), options.nodeId, options.maxVolumes, options.visitor);
     if (options.initPools) await slot.init();
     slots.push(slot);
   }
@@ -62,7 +65,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     node: nodeRules(context, options),
     readiness: { ready: () => readiness(slots) },
     start: () => void recover(context, slots),
-    forceDetach: (id, call) => forceDetach(context, id, call, options.log),
+    forceDetach: (id, call, how = {}) => forceDetach(context, id, call, how.unfenced ?? false),
     stop: async (graceMs) => {
       await context.ledger.stop(graceMs);
       for (const slot of slots) await slot.current?.stop();

@@ -2,12 +2,16 @@
  * The operator's word that a node is gone for ever: the attachment ends although the node never recorded the close, and
  * the next holder gets the bytes under a new inode, so that the old node, should it live, writes where nobody reads.
  */
-import type { Log } from "../observe/log.ts";
 import type { Call } from "./api.ts";
 import { facet } from "./attaching.ts";
 import type { Context } from "./context.ts";
 
-export async function forceDetach(context: Context, id: string, call: Call, log: Log): Promise<readonly string[]> {
+export async function forceDetach(
+  context: Context,
+  id: string,
+  call: Call,
+  unfenced: boolean,
+): Promise<readonly string[]> {
   const { pool, volume } = await context.pools.theVolume(id);
   const attachments = facet(pool);
   return context.ledger.run(context.volumeSubject(pool, volume), call, id, async (progress) => {
@@ -16,10 +20,10 @@ export async function forceDetach(context: Context, id: string, call: Call, log:
       ...new Set([...holders.map((holder) => holder.node), ...(await context.records(pool).nodesWith(volume))]),
     ];
     if (nodes.length === 0) return [];
-    await attachments.fence(volume, progress);
+    if (!unfenced || pool.features.gives === "device") await attachments.fence(volume, progress);
     for (const node of nodes) await context.records(pool).forget(volume.key, node);
     await attachments.setHolders(volume, []);
-    log.warn({ volume: volume.name, nodes }, "detached by force");
+    context.log.warn({ volume: volume.name, nodes }, "detached by force");
     return nodes;
   });
 }

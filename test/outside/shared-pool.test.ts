@@ -62,3 +62,17 @@ for (const capability of [mounted, raw]) {
     await one.remove(id);
   });
 }
+
+test("a directory is taken from a node by force only where the operator says that it runs no more", async (t) => {
+  const scratch = scratchFor(t);
+  const { path } = await makePoolDisk(scratch, "xfs");
+  const shared = { backend: "directory", shared: true };
+  const one = await openRules(scratch, path, { ...shared, node: "n1" });
+  const { id } = await one.create("a", mounted);
+  await attach(one, id, "n1");
+  await assert.rejects(one.driver.forceDetach(id, call("force")), problem("FEATURE_ABSENT"));
+  assert.deepEqual((await one.driver.controller.get(id, call("ControllerGetVolume"))).publishedNodes, ["n1"]);
+  assert.deepEqual(await one.driver.forceDetach(id, call("force"), { unfenced: true }), ["n1"]);
+  assert.deepEqual((await one.driver.controller.get(id, call("ControllerGetVolume"))).publishedNodes, []);
+  await one.remove(id);
+});
