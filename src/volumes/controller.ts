@@ -99,7 +99,8 @@ export class VolumeRules {
     // A copy of a volume holds that volume too, until the cut is made and the copy is whole.
     return this.#context.ledger.run(
       this.#context.volumeSubject(pool, original),
-      { ...call, rpc: `${call.rpc} of a clone` },
+      // For as long as the copy is made its name is held too: the caller's leaving ends neither.
+      { ...call, rpc: `${call.rpc} of a clone`, signal: progress.signal },
       made.name,
       (inner) => pool.create(made, { ...inner, finish, hold: this.#context.hold.still(pool, original, inner) }),
       { goesOn: true },

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { lockFile } from "../host/locks.ts";
 import { Problem } from "../pools/problem.ts";
 import type { Call } from "./api.ts";
@@ -139,4 +140,18 @@ test("stopping refuses new operations and waits for running ones", async () => {
   );
   door.open();
   await Promise.all([running, stopping]);
+});
+
+test("who asks again while the work of a caller that left is being undone is told to call again, not that he left", async () => {
+  const ledger = new Ledger();
+  const caller = new AbortController();
+  const work = async () => {
+    await delay(50);
+    throw new Error("undone");
+  };
+  const first = ledger.run(subject, call("NodeStageVolume", caller.signal), "a", work);
+  await delay(5);
+  caller.abort();
+  await assert.rejects(first, { code: "CALL_CANCELLED" });
+  await assert.rejects(ledger.run(subject, call("NodeStageVolume"), "a", work), { code: "OPERATION_RUNNING" });
 });

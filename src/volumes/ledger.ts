@@ -70,7 +70,8 @@ export class Ledger {
     const digest = createHash("sha256").update(`${call.rpc}\0${request}`).digest("hex");
     const there = this.#running.get(subject.key);
     if (there) {
-      if (there.request !== digest) throw busy(subject, describe(there));
+      // Work that is being undone for a caller that left can't be joined: its end is not this caller's.
+      if (there.request !== digest || there.controller.signal.aborted) throw busy(subject, describe(there));
       return this.#wait(there, call) as Promise<T>;
     }
     const running = this.#start(subject, call, digest, work, options.goesOn ?? false);

@@ -33,7 +33,9 @@ export class SnapshotRules {
       { key: `snapshot-name/${asked.name}`, label: `snapshot name ${shown(asked.name)}`, lockPaths: [] },
       call,
       JSON.stringify(asked),
-      async () => {
+      async ({ signal }) => {
+        // For as long as the snapshot is made its name is held: the caller's leaving ends neither.
+        const lasting = { ...call, signal };
         const there = await this.#find(asked.name);
         if (there) return this.#same(there, asked.sourceVolumeId);
         const { pool, volume } = await this.#context.pools.theVolume(asked.sourceVolumeId);
@@ -46,14 +48,17 @@ export class SnapshotRules {
         };
         const made = await ledger.run(
           this.#context.snapshotSubject(pool, snapshot),
-          call,
+          lasting,
           asked.sourceVolumeId,
           () =>
             ledger.run(
               this.#context.volumeSubject(pool, volume),
-              call,
+              lasting,
               asked.name,
               async (progress) => {
+                // Another process may have made it before the name was locked.
+                const made = await pool.findSnapshot(snapshot.key);
+                if (made) return made;
                 const source = await pool.find(volume.key);
                 if (source?.nonce !== volume.nonce)
                   throw new Problem("VOLUME_NOT_FOUND", "the source was deleted meanwhile");
@@ -66,7 +71,7 @@ export class SnapshotRules {
             ),
           { goesOn: true },
         );
-        return this.#view(pool, made);
+        return this.#same({ pool, snapshot: made }, asked.sourceVolumeId);
       },
       { goesOn: true },
     );
