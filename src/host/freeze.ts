@@ -13,8 +13,9 @@ import { isSystemError } from "./system-error.ts";
 
 const FITHAW = 0xc0045878;
 
+// A signal during the freeze, and a pipe that has nobody at its other end, must not end it before it can thaw.
 const script = `
-trap 'exit 143' TERM INT HUP
+trap : TERM INT HUP PIPE
 fsfreeze -f "$1" || exit 1
 trap 'fsfreeze -u "$1" 2>/dev/null' EXIT
 echo frozen

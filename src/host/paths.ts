@@ -51,14 +51,20 @@ export async function makeTargetFile(path: string): Promise<void> {
 
 /**
  * Removes the empty directory or the file at a target path. What is missing already is fine. ENOTEMPTY and EBUSY (still
- * mounted) pass: nothing is removed recursively, ever.
+ * mounted) pass, as does ELOOP for a step that is a symlink: nothing is removed recursively, ever.
  */
 export async function removeTarget(path: string): Promise<void> {
   try {
-    await rmdir(path).catch((error: unknown) => {
-      if (!isSystemError(error, "ENOTDIR")) throw error;
-      return unlink(path);
-    });
+    const parent = await openWithoutSymlinks(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      const within = `/proc/self/fd/${parent}/${basename(path)}`;
+      await rmdir(within).catch((error: unknown) => {
+        if (!isSystemError(error, "ENOTDIR")) throw error;
+        return unlink(within);
+      });
+    } finally {
+      closeSync(parent);
+    }
   } catch (error) {
     if (!isSystemError(error, "ENOENT")) throw error;
   }

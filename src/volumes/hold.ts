@@ -4,6 +4,7 @@
  * what is recorded.
  */
 import { freeze, thaw } from "../host/freeze.ts";
+import { mountAt } from "../host/mount-at.ts";
 import { listMounts } from "../host/mount-table.ts";
 import { syncDevice } from "../host/stats.ts";
 import type { Log } from "../observe/log.ts";
@@ -35,8 +36,8 @@ export class Holder {
         return cut("idle");
       }
       if (place.gives === "directory") return cut("moving");
-      const mount = (await listMounts()).find((each) => each.source === place.device);
-      if (mount) return this.#frozen(pool, volume, mount.target, maxMs, () => cut("frozen"), progress);
+      const target = await reachableMount(place.device);
+      if (target !== undefined) return this.#frozen(pool, volume, target, maxMs, () => cut("frozen"), progress);
       if (await this.#isMountedUnseen(pool, volume)) {
         throw new Problem(
           "SOURCE_NOT_READY",
@@ -99,6 +100,16 @@ export class Holder {
     const record = await this.#records(pool).read(volume.key);
     return record?.access !== "block" && (await pool.latch(volume)).state !== "used";
   }
+}
+
+/** Where the device's file system is mounted and can be reached: what somebody mounted over it would be frozen instead. */
+async function reachableMount(device: string): Promise<string | undefined> {
+  for (const line of await listMounts()) {
+    if (line.source !== device) continue;
+    const top = await mountAt(line.target).catch(() => undefined);
+    if (top && top.major === line.major && top.minor === line.minor) return line.target;
+  }
+  return undefined;
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };

@@ -238,6 +238,7 @@ async function removeEmpty(path: string): Promise<void> {
   try {
     await removeTarget(path);
   } catch (error) {
+    if (hasCode(error, "ELOOP", "ENOTDIR")) throw badPath("target_path", path, error);
     if (!hasCode(error, "ENOTEMPTY", "EBUSY")) throw error;
     throw new Problem("FIELD_INVALID", `target_path ${path} is not empty, so it is left alone`, { cause: error });
   }

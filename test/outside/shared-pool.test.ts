@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { loopDevices } from "../support/leftovers.ts";
+import { loopDevicesOf } from "../support/leftovers.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { call, mounted, openRules, problem, type Rules, raw } from "../support/rules.ts";
 import { type Scratch, scratchFor } from "../support/scratch.ts";
@@ -24,7 +24,7 @@ function attach(rules: Rules, id: string, nodeId: string, capability = mounted, 
 function detach(rules: Rules, id: string, nodeId: string) {
   return rules.driver.controller.detach({ id, nodeId }, call("ControllerUnpublishVolume"));
 }
-const devices = (rules: Rules) => loopDevices().filter(({ file }) => file.includes(rules.pool)).length;
+const devices = (rules: Rules) => loopDevicesOf(rules.pool).length;
 
 for (const capability of [mounted, raw]) {
   test(`a node that lost a ${capability.access} volume by force closes the old one and can have it again`, async (t) => {
