@@ -32,7 +32,12 @@ export function readHead(path: string, bytes: number): Promise<Buffer> {
 
 /** Whether the first `bytes` read as zeros. */
 export async function isAllZero(path: string, bytes: number): Promise<boolean> {
-  return (await readHead(path, bytes)).every((byte) => byte === 0);
+  return isZeros(await readHead(path, bytes));
+}
+
+/** In native code: a hundred thousand bytes one by one cost a millisecond. */
+export function isZeros(bytes: Buffer): boolean {
+  return bytes.equals(Buffer.alloc(bytes.length));
 }
 
 /**

@@ -68,6 +68,18 @@ export function isAttached(number: number): boolean {
   return existsSync(`/sys/block/loop${number}/loop`);
 }
 
+/**
+ * The devices that carry something, in one read: the kernel lists those that have a size. One that carries an empty file
+ * is not among them; no volume is empty.
+ */
+function attachedNumbers(): number[] {
+  const lines = readFileSync("/proc/partitions", "latin1").split("\n");
+  return lines.flatMap((line) => {
+    const number = /\sloop(\d+)$/.exec(line)?.[1];
+    return number === undefined ? [] : [Number(number)];
+  });
+}
+
 /** Changes with every attachment, change of file and detachment of the device; absent before Linux 5.15. */
 function sequence(number: number): string | undefined {
   try {
@@ -102,7 +114,7 @@ export async function loopFile(number: number): Promise<LoopFile | undefined> {
 
 /** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */
 export async function listLoops(): Promise<LoopStatus[]> {
-  const found = await Promise.all((await loopNumbers()).filter(isAttached).map(loopStatus));
+  const found = await Promise.all(attachedNumbers().map(loopStatus));
   return found.filter((status) => status !== undefined);
 }
 
@@ -111,7 +123,7 @@ export async function listLoops(): Promise<LoopStatus[]> {
  * attached device: whether one of ours carries it is told faster by `isLocked`.
  */
 export async function findLoops(file: LoopFile): Promise<number[]> {
-  const numbers = await loopNumbers();
+  const numbers = attachedNumbers();
   const files = await Promise.all(numbers.map(loopFile));
   return numbers.filter((_, at) => files[at]?.ino === file.ino && files[at]?.dev === file.dev);
 }

@@ -2,7 +2,7 @@
 import { constants, fsync, write } from "node:fs";
 import { promisify } from "node:util";
 import { type CommandError, type Output, run } from "../command.ts";
-import { untilUnused } from "../device.ts";
+import { isZeros, untilUnused } from "../device.ts";
 import { closeFile, openFile, syncFile } from "../files.ts";
 import { type DetachedMount, type FilesystemMount, mountDetached } from "../mounts.ts";
 import { headBytes, probe, readSignatureHead } from "./probe.ts";
@@ -81,7 +81,7 @@ const writeBytes = promisify(write);
  */
 export async function prepareForFormat(device: string): Promise<void> {
   const head = await readSignatureHead(device);
-  if (head.every((byte) => byte === 0)) return;
+  if (isZeros(head)) return;
   const found = await probe(device);
   if (found && !["ext4", "xfs", "btrfs"].includes(found.type)) throw new ForeignContent(device, found.type);
   const fd = await openFile(device, constants.O_RDWR | constants.O_EXCL);
