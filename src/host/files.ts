@@ -2,7 +2,7 @@
  * Files that are either not there or whole, and durable when the call returns. The directory is synced too: a rename or
  * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
  */
-import { close, constants, fdatasync, fsync, open, write } from "node:fs";
+import { close, closeSync, constants, fdatasync, fsync, open, write } from "node:fs";
 import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -59,7 +59,7 @@ async function writeAside(path: string, content: string | Uint8Array): Promise<s
     await unlink(aside).catch(() => undefined);
     throw error;
   } finally {
-    await closeFile(fd);
+    closeSync(fd); // what was to be written is: nothing is left to wait for
   }
   return aside;
 }
@@ -99,7 +99,7 @@ export async function syncFile(file: string | number): Promise<void> {
   try {
     await syncDescriptor(fd);
   } finally {
-    await closeFile(fd);
+    closeSync(fd);
   }
 }
 

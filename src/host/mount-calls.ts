@@ -55,9 +55,13 @@ export function fsopen(fsType: string): Promise<number> {
   );
 }
 
-export function fsconfigFlag(fd: number, key: string): Promise<number> {
-  const about = { syscall: "fsconfig", doing: `mount option ${key}` };
-  return callAsync(about, ordinary, undefined, sFsconfig, nr.fsconfig, fd, 0, key, null, 0);
+/** Only kept until `fsconfigCreate`, and a flag names no path to look up: neither waits for anything. */
+export function fsconfigFlag(fd: number, key: string): void {
+  call({ syscall: "fsconfig", doing: `mount option ${key}` }, sFsconfig, nr.fsconfig, fd, 0, key, null, 0);
+}
+
+export function fsconfigSource(fd: number, device: string): void {
+  call({ syscall: "fsconfig", doing: `mount source ${device}` }, sFsconfig, nr.fsconfig, fd, 1, "source", device, 0);
 }
 
 export function fsconfigString(fd: number, key: string, value: string): Promise<number> {
@@ -70,8 +74,9 @@ export function fsconfigCreate(fd: number, about: About): Promise<number> {
   return callAsync(about, mayHang, undefined, sFsconfig, nr.fsconfig, fd, 6, null, null, 0);
 }
 
-export function fsmount(fd: number, attributes: number): Promise<number> {
-  return callAsync({ syscall: "fsmount" }, ordinary, undefined, sFsmount, nr.fsmount, fd, 1, attributes);
+/** A mount of what `fsconfigCreate` has read: no disk is asked. */
+export function fsmount(fd: number, attributes: number): number {
+  return call({ syscall: "fsmount" }, sFsmount, nr.fsmount, fd, 1, attributes);
 }
 
 /** A detached copy of the mount at the path. */

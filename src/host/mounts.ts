@@ -6,6 +6,7 @@ import { abandonable } from "./lane.ts";
 import {
   fsconfigCreate,
   fsconfigFlag,
+  fsconfigSource,
   fsconfigString,
   fsmount,
   fsopen,
@@ -79,14 +80,15 @@ async function createMount(options: FilesystemMount): Promise<number> {
   const readonly = (options.readonly ?? false) || (set & MOUNT_ATTR.ro) !== 0;
   const context = await fsopen(options.fsType);
   try {
-    await fsconfigString(context, "source", options.device);
-    if (readonly) await fsconfigFlag(context, "ro");
+    fsconfigSource(context, options.device);
+    if (readonly) fsconfigFlag(context, "ro");
     for (const [key, value] of filesystem) {
-      await (value === undefined ? fsconfigFlag(context, key) : fsconfigString(context, key, value));
+      if (value === undefined) fsconfigFlag(context, key);
+      else await fsconfigString(context, key, value);
     }
     const doing = `mount ${options.fsType} on ${options.device}`;
     await fsconfigCreate(context, { syscall: "mount", doing, path: options.device });
-    return await fsmount(context, set | (readonly ? MOUNT_ATTR.ro : 0));
+    return fsmount(context, set | (readonly ? MOUNT_ATTR.ro : 0));
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const detail = contextLog(context);
@@ -146,7 +148,7 @@ export async function bind(options: BindOptions): Promise<void> {
       await mountSetattr(tree, attributes, clear);
       await moveMount(tree, target, options.target);
     } finally {
-      await closeFile(tree);
+      closeSync(tree); // the source's own mount keeps the file system, so nothing is unmounted here
     }
   } finally {
     closeSync(target);

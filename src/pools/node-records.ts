@@ -83,7 +83,7 @@ export class NodeRecords {
     const found: string[] = [];
     for (const folder of await readdir(join(this.#pool, "nodes"))) {
       const path = join(this.#pool, "nodes", folder, `${volume.key}.json`);
-      const text = await readIfThere(path);
+      const text = this.#durable ? await readIfThere(path) : readNow(path);
       if (text === undefined) continue;
       const own = join(this.#pool, "nodes", folder) === this.#own;
       const record = own ? decodeStage(text, path) : RecordReader.parse(text, path);

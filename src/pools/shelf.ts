@@ -4,8 +4,8 @@
  * what was promised to them, so that a sum needs no reading.
  */
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, lstatSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { type BigIntStats, existsSync, lstatSync } from "node:fs";
+import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { renameNoReplace, syncDirectory, writeDurably } from "../host/files.ts";
 import { listMounts } from "../host/mount-table.ts";
@@ -71,9 +71,26 @@ export async function listAside(pool: string, where: "building" | "trash"): Prom
 
 /** Gone with all that is in it. May be called twice. Throws while something is mounted in it: that is not ours to remove. */
 export async function discardAside(aside: Aside): Promise<void> {
+  if (await removedAtOnce(aside.path)) return;
   const mount = (await listMounts()).find((each) => each.target.startsWith(`${aside.path}/`));
   if (mount) throw new Error(`something is mounted at ${mount.target}, so ${aside.path} is left as it is`);
   await rm(aside.path, { recursive: true, force: true });
+}
+
+/**
+ * The usual case in few steps: files, and folders that are empty. Folders go first: one that holds anything, or that is
+ * mounted on, is not removed by rmdir(2), and then nothing else is touched.
+ */
+async function removedAtOnce(path: string): Promise<boolean> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    for (const entry of entries) if (entry.isDirectory()) await rmdir(join(path, entry.name));
+    await Promise.all(entries.filter((entry) => !entry.isDirectory()).map((entry) => unlink(join(path, entry.name))));
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    return hasCode(error, "ENOENT") && !existsSync(path);
+  }
 }
 
 export class Shelf<T extends Entry> {
@@ -136,8 +153,11 @@ export class Shelf<T extends Entry> {
 
   /** "Absent" is only said while the pool is there, and only where no folder without a record stands in the place. */
   async #explainAbsence(key: Key): Promise<void> {
+    const marker = join(this.#pool, "holdfast.json");
     try {
-      await lstat(join(this.#pool, "holdfast.json"));
+      // The kernel keeps what is asked for with every create.
+      if (this.#remote) await lstat(marker);
+      else lstatSync(marker);
     } catch (error) {
       throw new Problem("POOL_UNAVAILABLE", `the pool ${this.#pool} is not there or has no marker`, { cause: error });
     }
@@ -150,7 +170,8 @@ export class Shelf<T extends Entry> {
 
   /** Writes the record into the aside, makes all durable and lets it appear. Throws NAME_TAKEN when another was first. */
   async appear(aside: Aside, entry: T): Promise<void> {
-    await writeDurably(join(aside.path, recordName), this.#codec.encode(entry));
+    const record = this.#codec.encode(entry);
+    await writeDurably(join(aside.path, recordName), record);
     const target = this.path(entry.key);
     try {
       await renameNoReplace(aside.path, target);
@@ -169,6 +190,11 @@ export class Shelf<T extends Entry> {
       await rename(aside.path, target);
     }
     await syncDirectory(this.#folder);
+    if (this.#remote) return;
+    // Its first use comes at once, and need not read what was just written.
+    const path = this.path(entry.key, recordName);
+    const there = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    if (there) this.#remember(entry.key, identityOf(there), this.#codec.decode(record, path));
   }
 
   /** The record again, with other fields. Durable when it returns. */

@@ -24,16 +24,24 @@ export async function look(pool: Pool, volume: Volume, record: StageRecord | und
   }
   if (!mount) return { what: "nothing" };
   const place = await pool.opened(volume);
-  if (place !== undefined && (await is(place, mount, path, record))) return { what: "ours", mount };
+  if (place !== undefined && (await is(pool, place, mount, path, record))) return { what: "ours", mount };
   for (const former of (await pool.former?.(volume)) ?? []) {
-    if (await is(former, mount, path, undefined)) return { what: "former", mount };
+    if (await is(pool, former, mount, path, undefined)) return { what: "former", mount };
   }
   return { what: "other", mount };
 }
 
-async function is(place: Place, mount: Mount, path: string, record: StageRecord | undefined): Promise<boolean> {
+async function is(
+  pool: Pool,
+  place: Place,
+  mount: Mount,
+  path: string,
+  record: StageRecord | undefined,
+): Promise<boolean> {
   if (place.gives === "directory") {
-    const here = await stat(place.path, { bigint: true }).catch(() => undefined);
+    const here = pool.shared
+      ? await stat(place.path, { bigint: true }).catch(() => undefined)
+      : statSync(place.path, { bigint: true, throwIfNoEntry: false });
     if (here?.ino !== mount.inode.number) return false;
     return mount.inode.major === major(Number(here.dev)) && mount.inode.minor === minor(Number(here.dev));
   }

@@ -2,7 +2,7 @@
 
 import { constants } from "node:fs";
 import { closeFile } from "../host/files.ts";
-import { mountAt } from "../host/mount-at.ts";
+import { type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
 import { openWithoutSymlinks } from "../host/paths.ts";
 import type { StageRecord } from "../pools/node-records.ts";
@@ -88,7 +88,7 @@ export class StageRules {
     const before = await records.read(volume.key);
     if (before && before.nonce === volume.nonce && (await this.#isStaged(pool, volume, before, request))) return;
     const mounted = capability.access === "mount" ? await look(pool, volume, before, stagingPath) : undefined;
-    if (mounted?.what !== "ours") await refuseBadDirectory(stagingPath, capability);
+    if (mounted?.what !== "ours") await refuseBadDirectory(stagingPath, capability, mounted?.mount);
     const record: StageRecord = {
       key: volume.key,
       nonce: volume.nonce,
@@ -272,7 +272,7 @@ export function sameCapability(
 }
 
 /** The orchestrator made the staging directory. A symlink, a file or somebody's mount there is refused, never followed. */
-async function refuseBadDirectory(path: string, capability: Capability): Promise<void> {
+async function refuseBadDirectory(path: string, capability: Capability, mount: Mount | undefined): Promise<void> {
   try {
     await closeFile(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
   } catch (error) {
@@ -280,8 +280,6 @@ async function refuseBadDirectory(path: string, capability: Capability): Promise
     if (capability.access === "block" && hasCode(error, "ENOENT")) return;
     throw badPath("staging_target_path", path, error);
   }
-  if (capability.access === "block") return;
-  const mount = await mountAt(path);
   if (mount)
     throw new Problem("STAGED_DIFFERENTLY", `something else (${mount.fsType}) is mounted at the staging path ${path}`);
 }
