@@ -6,12 +6,16 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeScratch } from "../test/support/scratch.ts";
+import { copies } from "./copies.ts";
+import { fio } from "./fio.ts";
 import { lifecycle } from "./lifecycle.ts";
+import { processGroup } from "./process.ts";
+import { scale } from "./scale.ts";
 import type { Bench, Group } from "./support/bench.ts";
 import type { Table } from "./support/figure.ts";
 import { machine, printTable, store } from "./support/report.ts";
 
-const groups: Readonly<Record<string, Group>> = { lifecycle };
+const groups: Readonly<Record<string, Group>> = { process: processGroup, lifecycle, copies, scale, fio };
 
 const root = join(import.meta.dirname, "..");
 const usage = `npm run bench -- [--only ${Object.keys(groups).join(",")}] [--quick] [--json FILE] [--program FILE]
