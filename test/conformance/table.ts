@@ -43,6 +43,8 @@ export function formatSkips(
       pools.set(capability, kinds.add(name.split(" on ")[0] ?? name));
     }
   }
-  const lines = [...pools].sort().map(([capability, kinds]) => `  ${capability.padEnd(36)} ${[...kinds].join(", ")}`);
+  const lines = [...pools]
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([capability, kinds]) => `  ${capability.padEnd(36)} ${[...kinds].join(", ")}`);
   return ["skipped, each for a capability that the driver does not declare:", ...lines].join("\n");
 }

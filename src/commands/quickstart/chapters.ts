@@ -8,7 +8,7 @@ import { formatDuration } from "../../config/duration.ts";
 import { formatSize } from "../../config/size.ts";
 import { CsiError } from "../../csi/client.ts";
 import { DriverProcess, readyAfter } from "./driver-process.ts";
-import { filesBelow, loopsBelow, mountsBelow } from "./host-view.ts";
+import { filesBelow, filesOfVolumes, loopsBelow, mountsBelow } from "./host-view.ts";
 import { type Made, Orchestrator } from "./orchestrator.ts";
 import { clear, makeDisk, type Scratch } from "./scratch.ts";
 import { CheckFailed, type Story } from "./story.ts";
@@ -20,7 +20,6 @@ const Gi = 1024 ** 3;
 const repository = join(import.meta.dirname, "../../..");
 const notCopied = new Set(["node_modules", ".git", ".cache"]);
 const journal = "journal.txt";
-const poolMarker = "holdfast.json";
 
 export class Chapters {
   readonly #story: Story;
@@ -265,14 +264,14 @@ export class Chapters {
         ...mountsBelow(folder).filter((point) => point !== pool),
         ...loopsBelow(pool).map(({ device, file }) => `${device} over ${file}`),
         // The driver runs: it keeps a file that says so until it ends.
-        ...filesBelow(pool).filter((file) => file !== poolMarker && !file.startsWith("controllers/")),
+        ...filesOfVolumes(pool).filter((file) => !file.startsWith("controllers/")),
         ...filesBelow(join(folder, "pods")),
         ...filesBelow(join(folder, "staging")),
       ];
       for (let waited = 0; remains().length > 0 && waited < 5000; waited += 50) await sleep(50);
       const left = remains();
       if (left.length > 0) throw new CheckFailed(`these are left:\n  ${left.join("\n  ")}`);
-      return { text: "no loop device, no mount, no file but the pool's marker" };
+      return { text: "no loop device, no mount, no file but the pool's own" };
     });
   }
 
@@ -284,9 +283,9 @@ export class Chapters {
       if (how !== "exit code 0")
         throw new CheckFailed(`the driver ended with ${how}; its log: ${readFileSync(log, "utf8").slice(-2000)}`);
       if (filesBelow(join(folder, "run")).length > 0) throw new CheckFailed(`the socket ${socket} is still there`);
-      const left = filesBelow(pool).filter((file) => file !== poolMarker);
+      const left = filesOfVolumes(pool);
       if (left.length > 0) throw new CheckFailed(`the pool still has ${left.join(", ")}`);
-      return { text: "exit code 0; the socket is gone, and the pool has its marker only" };
+      return { text: "exit code 0; the socket is gone, and the pool is empty" };
     });
     await this.#story.step("umount, rm", () => {
       clear(folder);

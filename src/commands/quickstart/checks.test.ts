@@ -4,6 +4,8 @@ import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { keepSpareLocks } from "../../host/locks.ts";
+import { filesOfVolumes } from "./host-view.ts";
 import { makeFolder } from "./scratch.ts";
 import { CheckFailed } from "./story.ts";
 import { compare, copyTree, manifestOf } from "./tree.ts";
@@ -85,4 +87,14 @@ test("a folder in which another quickstart works is left alone", async () => {
     other.kill();
     like.kill();
   }
+});
+
+test("an empty pool's own files are not what is left of a volume, and all else is", async () => {
+  const pool = join(folder, "pool");
+  mkdirSync(join(pool, "locks"), { recursive: true });
+  writeFileSync(join(pool, "holdfast.json"), "{}");
+  await keepSpareLocks(join(pool, "locks"));
+  assert.deepEqual(filesOfVolumes(pool), []);
+  writeFileSync(join(pool, "locks/volume-1"), "");
+  assert.deepEqual(filesOfVolumes(pool), ["locks/volume-1"]);
 });

@@ -28,6 +28,11 @@ export function filesBelow(folder: string): string[] {
     .sort();
 }
 
+/** The files of a pool but those that it keeps when it is empty: its marker, and its spare lock files. */
+export function filesOfVolumes(pool: string): string[] {
+  return filesBelow(pool).filter((file) => file !== "holdfast.json" && !file.startsWith("locks/spare-"));
+}
+
 /** mountinfo writes space, tab, newline and backslash in octal: proc_pid_mountinfo(5). */
 function unescaped(text: string): string {
   return text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
