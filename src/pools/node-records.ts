@@ -54,7 +54,7 @@ export class NodeRecords {
     const path = join(this.#own, `${key}.json`);
     // On a local pool: a few hundred bytes that this node wrote itself, and asks for in every call.
     const text = this.#durable ? await readIfThere(path) : readNow(path);
-    return text === undefined ? undefined : decodeStage(text, path);
+    return text === undefined ? undefined : decodeStage(text, path, this.#durable);
   }
 
   /** Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. */
@@ -86,7 +86,7 @@ export class NodeRecords {
       const text = this.#durable ? await readIfThere(path) : readNow(path);
       if (text === undefined) continue;
       const own = join(this.#pool, "nodes", folder) === this.#own;
-      const record = own ? decodeStage(text, path) : RecordReader.parse(text, path);
+      const record = own ? decodeStage(text, path, this.#durable) : RecordReader.parse(text, path);
       if (record === undefined) continue;
       const nonce = record instanceof RecordReader ? record.text("nonce") : record.nonce;
       if (nonce === volume.nonce) found.push(decodeNode(folder));
@@ -180,8 +180,10 @@ function readNow(path: string): string | undefined {
 }
 
 /** Undefined: of an earlier boot, or cut short by the power cut that ended one. */
-function decodeStage(text: string, path: string): StageRecord | undefined {
+function decodeStage(text: string, path: string, durable: boolean): StageRecord | undefined {
   if (text.trim() === "") return undefined;
+  // Replaced by rename, so only a power cut leaves a part of one; where records are durable it is damage.
+  if (!durable && !isJson(text)) return undefined;
   const record = RecordReader.parse(text, path);
   if (record.text("boot") !== boot) return undefined;
   return {
@@ -200,6 +202,15 @@ function decodeStage(text: string, path: string): StageRecord | undefined {
       mode: each.text("mode"),
     })),
   };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function encodeNode(node: string): string {

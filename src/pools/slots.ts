@@ -82,6 +82,7 @@ export class PoolSlot {
   readonly #visitor: boolean;
   #opened: Promise<Pool> | undefined;
   #current: Pool | undefined;
+  #whenOpened: ((pool: Pool) => void) | undefined;
   #nodes: readonly string[] = [];
 
   constructor(config: PoolConfig, backend: Backend, node: string, maxVolumes: number, visitor = false) {
@@ -96,6 +97,12 @@ export class PoolSlot {
   async init(): Promise<void> {
     const { path: folder, shared } = this.config;
     await initPool({ folder, backend: this.#backend.name, shared, node: this.#node });
+  }
+
+  /** Called once with the pool: now, or when its disk is there. */
+  whenOpened(tell: (pool: Pool) => void): void {
+    if (this.#current) tell(this.#current);
+    else this.#whenOpened = tell;
   }
 
   /** The pool if it was ever opened. */
@@ -119,7 +126,12 @@ export class PoolSlot {
     this.#opened ??= this.#open().finally(() => {
       this.#opened = undefined;
     });
-    this.#current = await this.#opened;
+    const opened = await this.#opened;
+    // Of several that waited for it, one.
+    if (!this.#current) {
+      this.#current = opened;
+      this.#whenOpened?.(opened);
+    }
     return this.#current;
   }
 

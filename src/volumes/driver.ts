@@ -1,5 +1,6 @@
 /** Puts the rules together over the configured pools. */
 import type { Log } from "../observe/log.ts";
+import type { Pool } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
 import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
@@ -64,7 +65,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     controller: controllerRules(context, slots),
     node: nodeRules(context, options),
     readiness: { ready: () => readiness(slots) },
-    start: () => void recover(context, slots),
+    start: () => recover(context, slots),
     forceDetach: (id, call, how = {}) => forceDetach(context, id, call, how.unfenced ?? false),
     stop: async (graceMs) => {
       await context.ledger.stop(graceMs);
@@ -148,24 +149,24 @@ async function readiness(slots: readonly PoolSlot[]): Promise<string | undefined
   return reasons.join("; ");
 }
 
-async function recover(context: Context, slots: readonly PoolSlot[]): Promise<void> {
-  const staging = new StageRules(context);
-  for (const slot of slots) {
-    const pool = slot.current;
-    if (!pool) continue;
-    try {
-      await context.hold.thawRecorded(pool);
-      await pool.recover();
-      await forgetEarlierBoots(context, pool);
-      await staging.closeHalfOpened(pool);
-    } catch (error) {
-      context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
-    }
+/** Also of a pool whose disk comes later. */
+function recover(context: Context, slots: readonly PoolSlot[]): void {
+  for (const slot of slots) slot.whenOpened((pool) => void recoverPool(context, pool));
+}
+
+async function recoverPool(context: Context, pool: Pool): Promise<void> {
+  try {
+    await context.hold.thawRecorded(pool);
+    await pool.recover();
+    await forgetEarlierBoots(context, pool);
+    await new StageRules(context).closeHalfOpened(pool);
+  } catch (error) {
+    context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
   }
 }
 
 /** Records of an earlier boot: their mounts went with it, and other nodes of a shared pool wait for their removal. */
-async function forgetEarlierBoots(context: Context, pool: NonNullable<PoolSlot["current"]>): Promise<void> {
+async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
   const records = context.records(pool);
   for (const key of await records.keys()) {
     if ((await records.read(key)) === undefined) await records.remove(key);

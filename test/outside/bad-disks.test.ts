@@ -1,8 +1,9 @@
 /** A pool's disk that is full, gone or read-only, and a volume's own file system that has shut down. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { mebibyte, mounted, openRules, problem, raw } from "../support/rules.ts";
 import { attempt, run } from "../support/run.ts";
@@ -100,4 +101,30 @@ test("a pool that becomes read-only, or whose disk goes, says so; a volume of it
   await run("mount", ["-o", "loop", disk.image, disk.path]);
   const again = await openRules(scratch, disk.path);
   await again.remove(id);
+});
+
+test("a pool whose disk comes after the start is tidied then; a note that a power cut cut short is none", async (t) => {
+  const scratch = scratchFor(t);
+  const disk = await makePoolDisk(scratch, "xfs");
+  const first = await openRules(scratch, disk.path);
+  const { id } = await first.create("a");
+  const staging = first.folder("s");
+  await first.stage(id, staging);
+  await first.unstage(id, staging);
+  await first.driver.stop(1_000);
+  const half = join(disk.path, "building", `volume-${"0".repeat(32)}-0123456789ab-4096`);
+  mkdirSync(half);
+  const [node = ""] = readdirSync(join(disk.path, "nodes"));
+  const key = basename(first.folderOf("a"));
+  writeFileSync(join(disk.path, "nodes", node, `${key}.json`), '{"version":1,"boot');
+  await disk.unmount();
+  const later = await openRules(scratch, disk.path, { initPools: false });
+  later.driver.start();
+  await assert.rejects(later.create("b"), problem("POOL_UNAVAILABLE"));
+  await disk.mount();
+  await later.stage(id, staging);
+  await later.unstage(id, staging);
+  for (let tries = 0; tries < 100 && existsSync(half); tries++) await sleep(20);
+  assert.equal(existsSync(half), false);
+  await later.driver.stop(1_000);
 });

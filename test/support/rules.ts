@@ -107,7 +107,7 @@ export class Rules {
 export async function openRules(
   scratch: Scratch,
   pool: string,
-  more: { backend?: string; node?: string; shared?: boolean; options?: Partial<Options> } = {},
+  more: { backend?: string; node?: string; shared?: boolean; initPools?: boolean; options?: Partial<Options> } = {},
 ): Promise<Rules> {
   const driver = await openDriver({
     driverName: "test.csi.holdfast",
@@ -121,7 +121,7 @@ export async function openRules(
         options: { extra: {}, ...more.options },
       },
     ],
-    initPools: true,
+    initPools: more.initPools ?? true,
     maxVolumes: 0,
     log: createLog({ level: "silent", format: "json" }),
   });
