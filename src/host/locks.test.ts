@@ -99,9 +99,20 @@ test("where no file can be made any more, a spare is the lock", async () => {
     assert.deepEqual(await lockFile(join(full, "volume")), { heldBy: "deleting" });
     await lock.release();
     assert.deepEqual(readdirSync(full).sort(), before);
-    const other = await lockFile(join(full, "other"));
-    assert.ok("write" in other);
-    await other.release();
+    let holders = 0;
+    await Promise.all(
+      Array.from({ length: 12 }, async (_, task) => {
+        for (let i = 0; i < 20; i += 1) {
+          const other = await lockFile(join(full, task % 2 === 0 ? "same" : `own-${task}`));
+          if (!("write" in other)) continue;
+          if (task % 2 === 0) assert.equal(++holders, 1);
+          await new Promise(setImmediate);
+          if (task % 2 === 0) holders -= 1;
+          await other.release();
+        }
+      }),
+    );
+    assert.deepEqual(readdirSync(full).sort(), before);
   } finally {
     execFileSync("umount", [full]);
   }

@@ -21,36 +21,50 @@ export interface FileLock {
 }
 
 const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
+/** Tells a spare from other lock files wherever it is renamed to: those have no permission to execute. */
+const spareMode = 0o700;
+const lockMode = 0o600;
 
 /**
  * Keeps a few lock files ready in a folder, for the time when its file system has no room to make one: what is to be
  * deleted must be locked first. May be called again. ENOSPC passes without an error.
  */
 export async function keepSpareLocks(folder: string): Promise<void> {
-  for (const name of spares) await makeSpare(join(folder, name));
-}
-
-async function makeSpare(path: string): Promise<void> {
-  try {
-    await closeFile(await openFile(path, constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
-  } catch (error) {
-    if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+  for (const name of spares) {
+    try {
+      await closeFile(await openFile(join(folder, name), constants.O_CREAT | constants.O_NOFOLLOW, spareMode));
+    } catch (error) {
+      if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+    }
   }
 }
 
-/** Makes a spare the lock file that could not be made. Answers the spare's path; undefined: there is none. */
-async function useSpare(path: string): Promise<string | undefined> {
+/** Makes a spare the lock file that could not be made. False: there is none. */
+async function useSpare(path: string): Promise<boolean> {
   for (const name of spares) {
-    const spare = join(dirname(path), name);
     try {
-      await renameNoReplace(spare, path);
-      return spare;
+      await renameNoReplace(join(dirname(path), name), path);
+      return true;
     } catch (error) {
-      if (isSystemError(error, "EEXIST")) return undefined;
+      // Another process made the file just now.
+      if (isSystemError(error, "EEXIST")) return true;
       if (!isSystemError(error, "ENOENT")) throw error;
     }
   }
-  return undefined;
+  return exists(path);
+}
+
+/** False: all the spares are there. */
+async function putBack(path: string): Promise<boolean> {
+  for (const name of spares) {
+    try {
+      await renameNoReplace(path, join(dirname(path), name));
+      return true;
+    } catch (error) {
+      if (!isSystemError(error, "EEXIST")) throw error;
+    }
+  }
+  return false;
 }
 
 /**
@@ -58,49 +72,53 @@ async function useSpare(path: string): Promise<string | undefined> {
  * spare where there is no room for one; its folder must be there (ENOENT).
  */
 export async function lockFile(path: string): Promise<FileLock | { readonly heldBy: string }> {
-  let spare: string | undefined;
   for (;;) {
     let fd: number;
     try {
-      fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, lockMode);
     } catch (error) {
-      if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
-      spare = await useSpare(path);
-      // Undefined too when another process made it just now: then it opens.
-      if (spare === undefined && !(await exists(path))) throw error;
-      continue;
+      if (isSystemError(error, "ENOSPC", "EDQUOT") && (await useSpare(path))) continue;
+      throw error;
     }
     let mine = false;
     try {
       if (!tryLock(fd, path)) return { heldBy: (await readFile(path, "utf8").catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
-      mine = hasName(fd);
-      if (mine) return held(path, fd, spare);
+      mine = await isStill(path, fd);
+      if (mine) return held(path, fd);
     } finally {
       if (!mine) closeSync(fd);
     }
   }
 }
 
-/** Nobody renames lock files (but spares, before they are one), so one that has a name still has the one that it was opened by. */
-function hasName(fd: number): boolean {
+/** Whether the name still leads to the open file. Only spares are renamed, so of others it is enough that they have a name. */
+async function isStill(path: string, fd: number): Promise<boolean> {
   try {
-    return fstatSync(fd).nlink > 0;
+    const mine = fstatSync(fd, { bigint: true });
+    if (mine.nlink === 0n || !isSpare(Number(mine.mode))) return mine.nlink > 0n;
+    const there = await stat(path, { bigint: true });
+    return there.ino === mine.ino && there.dev === mine.dev;
   } catch (error) {
-    // NFS, where another node has removed it.
-    if (isSystemError(error, "ESTALE")) return false;
+    // ESTALE: NFS, where another node has removed it.
+    if (isSystemError(error, "ENOENT", "ESTALE")) return false;
     throw error;
   }
+}
+
+function isSpare(mode: number): boolean {
+  return (mode & spareMode) === spareMode;
 }
 
 async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-function held(path: string, fd: number, spare: string | undefined): FileLock {
+function held(path: string, fd: number): FileLock {
   let open = true;
+  const { mode, size } = fstatSync(fd);
   // A holder that died left its words in the file.
-  let longest = fstatSync(fd).size;
+  let longest = size;
   return {
     write(text) {
       if (!open) return;
@@ -118,13 +136,13 @@ function held(path: string, fd: number, spare: string | undefined): FileLock {
       if (!open) return;
       open = false;
       try {
-        if (!options.keep) await unlink(path);
+        // Put back before the lock goes: whoever has it open as this file then sees that it is none any more.
+        if (!options.keep && !(isSpare(mode) && (await putBack(path)))) await unlink(path);
       } catch {
         // Gone already, or not to be removed now: a file without a lock is harmless.
       } finally {
         closeSync(fd);
       }
-      if (spare !== undefined) await makeSpare(spare).catch(() => undefined);
     },
   };
 }
