@@ -55,17 +55,30 @@ export async function makeTargetFile(path: string): Promise<void> {
  */
 export async function removeTarget(path: string): Promise<void> {
   try {
-    const parent = await openWithoutSymlinks(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      const within = `/proc/self/fd/${parent}/${basename(path)}`;
-      await rmdir(within).catch((error: unknown) => {
+    await withParent(path, (within) =>
+      rmdir(within).catch((error: unknown) => {
         if (!isSystemError(error, "ENOTDIR")) throw error;
         return unlink(within);
-      });
-    } finally {
-      closeSync(parent);
-    }
+      }),
+    );
   } catch (error) {
     if (!isSystemError(error, "ENOENT")) throw error;
+  }
+}
+
+/** The quick way for what nearly always is there. False: it is something else, not there, in use, or behind a symlink. */
+export function removeEmptyDirectory(path: string): Promise<boolean> {
+  return withParent(path, rmdir).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function withParent(path: string, remove: (within: string) => Promise<void>): Promise<void> {
+  const parent = await openWithoutSymlinks(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await remove(`/proc/self/fd/${parent}/${basename(path)}`);
+  } finally {
+    closeSync(parent);
   }
 }

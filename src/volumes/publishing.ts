@@ -1,8 +1,8 @@
 /** A staged volume at its target paths: bind mounts of the staging path, or of the raw device. */
-import { lstat, rmdir } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { mountAt } from "../host/mount-at.ts";
 import { bind, unmount } from "../host/mounts.ts";
-import { makeTargetDirectory, makeTargetFile, removeTarget } from "../host/paths.ts";
+import { makeTargetDirectory, makeTargetFile, removeEmptyDirectory, removeTarget } from "../host/paths.ts";
 import { setReadOnly } from "../host/stats.ts";
 import type { StageRecord, Target } from "../pools/node-records.ts";
 import type { Pool, Progress, Volume } from "../pools/pool.ts";
@@ -220,11 +220,7 @@ async function inPlace(path: string, make: () => Promise<void>): Promise<void> {
 /** What the publish made: an empty directory or an empty file. Anything else is not ours and stays. */
 async function removeEmpty(path: string): Promise<void> {
   // Nearly always an empty directory; the kernel refuses to remove any other, and one that is mounted on.
-  const removed = await rmdir(path).then(
-    () => true,
-    () => false,
-  );
-  if (removed) return;
+  if (await removeEmptyDirectory(path)) return;
   const there = await lstat(path).catch((error: unknown) => {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
