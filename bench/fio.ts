@@ -118,7 +118,7 @@ async function bareLoop(
   if (!fs) throw new Error(`no file system ${fsType}`);
   const loop = await attachLoop({ path: data, autoclear: true, blockSize: 4096 });
   try {
-    await fs.format(loop.device, {});
+    await fs.format(loop.device, { fresh: true });
     await mountFilesystem({ device: loop.device, target: path, fsType, flags: fs.mountFlags });
   } finally {
     loop.close();

@@ -5,7 +5,7 @@ import { makePoolDisk } from "../test/support/pool-disk.ts";
 import type { Bench } from "./support/bench.ts";
 import { during, type Round, rate } from "./support/callers.ts";
 import { cpuMs, type Driver, startDriver } from "./support/driver.ts";
-import { atLeast, atMost, type Figure, median, percentile, type Table } from "./support/figure.ts";
+import { atLeast, atMost, type Figure, median, percentile, shown, type Table } from "./support/figure.ts";
 import { directoryLife, type FloorPlace, mountedLife, rawLife } from "./support/floor.ts";
 import { type Kind, Play, Timings } from "./support/orchestrator.ts";
 
@@ -61,12 +61,14 @@ export async function lifecycle(bench: Bench): Promise<readonly Table[]> {
   const rates: Figure[] = [];
   const calls: Figure[] = [];
   for (const each of cases) {
+    const timings = new Map<number, Timings>();
     for (const callers of [1, 8, 64]) {
       bench.say(`${each.name}, ${callers} ${callers === 1 ? "caller" : "callers"}`);
       const measured = await measure(bench, each, callers, driver, place, folder);
       rates.push(rateFigure(each, callers, measured));
-      calls.push(...callFigures(each, callers, measured.timings));
+      timings.set(callers, measured.timings);
     }
+    calls.push(...callFigures(each, timings));
   }
   await driver.stop();
   await disk.unmount();
@@ -75,7 +77,7 @@ export async function lifecycle(bench: Bench): Promise<readonly Table[]> {
       title: "Whole lives a second, beside the floor: the same steps done bare, in turns with the driver",
       figures: rates,
     },
-    { title: "Each call of them, p50 (p99)", figures: calls },
+    { title: "Each call of them with 1 caller (in brackets with more: p50, p99, in ms)", figures: calls },
   ];
 }
 
@@ -141,19 +143,21 @@ function target(name: string, value: number, floor: number): Pick<Figure, "targe
   return { target: atLeast(value / floor, 0.5, "of the floor") };
 }
 
-function callFigures(each: Case, callers: number, timings: Timings): Figure[] {
+/** With one caller, and in brackets with more: p50 and p99. */
+function callFigures(each: Case, timings: ReadonlyMap<number, Timings>): Figure[] {
   return rpcs.map((rpc) => {
-    const all = timings.of(rpc);
-    const p50 = percentile(all, 0.5);
-    const p99 = percentile(all, 0.99);
-    const limited = callers === 1 && (rpc === "NodePublishVolume" || rpc === "NodeUnpublishVolume");
+    const at = (callers: number, share: number) => percentile(timings.get(callers)?.of(rpc) ?? [], share);
+    const [p50, p99] = [at(1, 0.5), at(1, 0.99)];
+    const limited = rpc === "NodePublishVolume" || rpc === "NodeUnpublishVolume";
+    const more = [8, 64].map((callers) => `${callers} callers ${shown(at(callers, 0.5))}, ${shown(at(callers, 0.99))}`);
     return {
-      name: `${each.name}, ${callers}: ${rpc}`,
+      name: `${each.name}: ${rpc}`,
+      note: more.join("; "),
       value: p50,
-      unit: "ms",
+      unit: "ms p50",
       beside: { name: "ms p99", value: p99, ratio: p99 / p50 },
       ...(limited ? { target: atMost(p50, 1.5, "ms") } : {}),
-      more: { calls: all.length },
+      more: { p50With8: at(8, 0.5), p99With8: at(8, 0.99), p50With64: at(64, 0.5), p99With64: at(64, 0.99) },
     };
   });
 }

@@ -39,7 +39,7 @@ export async function mountedLife(place: FloorPlace, name: string, fsType: strin
   if (!fs) throw new Error(`no file system ${fsType}`);
   const loop = await attachLoop({ path: data, autoclear: true, blockSize: 4096 });
   try {
-    await fs.format(loop.device, {});
+    await fs.format(loop.device, { fresh: true });
     await mountFilesystem({ device: loop.device, target: staging, fsType, flags: fs.mountFlags });
   } finally {
     loop.close();

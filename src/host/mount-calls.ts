@@ -94,13 +94,14 @@ export function moveMount(fd: number, targetFd: number, target: string): Promise
 }
 
 /** Also makes the mount private: it takes part in no propagation but that of the place where it is attached. */
-export function mountSetattr(fd: number, set: number, clear: number): Promise<number> {
+/** Of a mount that nobody sees yet: no disk is asked. */
+export function mountSetattr(fd: number, set: number, clear: number): void {
   const attr = Buffer.alloc(32);
   attr.writeBigUInt64LE(BigInt(set), 0);
   attr.writeBigUInt64LE(BigInt(clear), 8);
   attr.writeBigUInt64LE(BigInt(MS_PRIVATE), 16);
   const about = { syscall: "mount_setattr" };
-  return callAsync(about, ordinary, undefined, sMountSetattr, nr.mountSetattr, fd, "", AT_EMPTY_PATH, attr, 32);
+  call(about, sMountSetattr, nr.mountSetattr, fd, "", AT_EMPTY_PATH, attr, 32);
 }
 
 /** `resolve` are RESOLVE_* bits (openat2(2)). */

@@ -145,7 +145,7 @@ export async function bind(options: BindOptions): Promise<void> {
     try {
       // A copy of a shared mount is its peer: what is mounted below one would appear below the other, as a pod's own mount
       // inside its volume in the pool's folder.
-      await mountSetattr(tree, attributes, clear);
+      mountSetattr(tree, attributes, clear);
       await moveMount(tree, target, options.target);
     } finally {
       closeSync(tree); // the source's own mount keeps the file system, so nothing is unmounted here

@@ -22,12 +22,15 @@ export function openWithoutSymlinks(path: string, flags: number): Promise<number
   return openat2(about, AT_FDCWD, path, flags | cloexec, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
-async function inParent(path: string, make: (within: string) => void): Promise<void> {
+/** False: something of that name was there. */
+async function inParent(path: string, make: (within: string) => void): Promise<boolean> {
   const parent = await openWithoutSymlinks(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     make(`/proc/self/fd/${parent}/${basename(path)}`);
+    return true;
   } catch (error) {
     if (!isSystemError(error, "EEXIST")) throw error;
+    return false;
   } finally {
     closeSync(parent);
   }
@@ -35,7 +38,7 @@ async function inParent(path: string, make: (within: string) => void): Promise<v
 
 /** Makes the directory (0750) if it is missing. Its parent must be there (ENOENT). ENOTDIR, ELOOP: something else is. */
 export async function makeTargetDirectory(path: string): Promise<void> {
-  await inParent(path, (within) => mkdirSync(within, 0o750));
+  if (await inParent(path, (within) => mkdirSync(within, 0o750))) return;
   closeSync(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
 }
 
