@@ -1,6 +1,6 @@
 /** Space that a volume's file system frees: given back to the pool, or kept where the pool reserved it. */
-import { constants } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { constants, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { abandonable, mayHang } from "./lane.ts";
 import { ioctlBuffer, syncfs } from "./native.ts";
@@ -43,9 +43,9 @@ export async function forbidDiscards(number: number): Promise<void> {
 }
 
 /** Whether the number, attached or not, refuses discards because somebody said so. */
-export async function discardsForbidden(number: number): Promise<boolean> {
+export function discardsForbidden(number: number): boolean {
   try {
-    return (await readFile(limitPath(number), "latin1")).trim() === "0";
+    return readFileSync(limitPath(number), "latin1").trim() === "0";
   } catch (error) {
     if (isSystemError(error, "ENOENT")) return false;
     throw error;

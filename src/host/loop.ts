@@ -2,7 +2,7 @@
  * Loop devices: a file as a block device (loop(4)). Which file one carries is told by lo_device and lo_inode only: the
  * path lies after an unlink and across mount namespaces, and the number is reused.
  */
-import { closeSync, constants } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
@@ -68,7 +68,7 @@ export async function attachLoop(options: AttachOptions): Promise<LoopDevice> {
     if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
     return await configureFree(backing, options);
   } finally {
-    await closeFile(backing);
+    closeSync(backing); // nothing was written through it
   }
 }
 
@@ -86,12 +86,12 @@ async function openBacking(path: string, readonly: boolean): Promise<number> {
 const claimed = new Set<number>();
 
 async function configureFree(backing: number, options: AttachOptions): Promise<LoopDevice> {
-  const control = await openFile("/dev/loop-control", constants.O_RDWR);
+  const control = openSync("/dev/loop-control", constants.O_RDWR);
   try {
     for (let attempt = 0; ; attempt++) {
       const number = await claimNumber(control);
       try {
-        if (await discardsForbidden(number)) await renew(control, number);
+        if (discardsForbidden(number)) await renew(control, number);
         return await configure(`/dev/loop${number}`, number, backing, options);
       } catch (error) {
         // Another process took the number between the two calls, or it is still being freed.
@@ -102,7 +102,7 @@ async function configureFree(backing: number, options: AttachOptions): Promise<L
       }
     }
   } finally {
-    await closeFile(control);
+    closeSync(control);
   }
 }
 

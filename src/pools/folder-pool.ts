@@ -14,7 +14,7 @@ import { readMarker } from "./marker.ts";
 import type { Key, KeyedPage, Latch, PoolCapacity, Snapshot, Volume } from "./pool.ts";
 import { Presence } from "./presence.ts";
 import { Problem } from "./problem.ts";
-import { readIfThere } from "./record.ts";
+import { readIfThere, readNow } from "./record.ts";
 import { type Aside, discardAside, layOut, listAside, Shelf } from "./shelf.ts";
 
 /** What a backend is given to open a pool. */
@@ -111,7 +111,7 @@ export abstract class FolderPool {
 
   async latch(volume: Volume): Promise<Latch> {
     const path = this.volumes.path(volume.key, latchName);
-    const text = await readIfThere(path);
+    const text = this.shared ? await readIfThere(path) : readNow(path);
     if (text !== undefined) return decodeLatch(text, path);
     // No latch means blank only where its volume is: not where the pool's disk has gone since the volume was found.
     if ((await this.volumes.find(volume.key))?.nonce === volume.nonce) return { state: "blank" };

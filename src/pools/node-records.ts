@@ -8,7 +8,7 @@ import { readdir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { syncDirectory, temporaryBeside, writeDurably } from "../host/files.ts";
-import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
+import { encodeRecord, hasCode, RecordReader, readIfThere, readNow } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
 export interface Target {
@@ -166,15 +166,6 @@ async function replace(path: string, text: string): Promise<void> {
     await rename(aside, path);
   } catch (error) {
     await unlink(aside).catch(() => undefined);
-    throw error;
-  }
-}
-
-function readNow(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
  * The records in a pool's folder: JSON with a format version, so that a later release can read what this one wrote and
  * an older one refuses what it can't.
  */
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Problem } from "./problem.ts";
 
@@ -48,6 +49,19 @@ export function damaged(path: string, why: string, cause?: unknown): Problem {
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The same on this thread: for the few hundred bytes that a call wrote or read a moment ago, on a local file system, where
+ * a turn of the threads costs more than the read.
+ */
+export function readNow(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
