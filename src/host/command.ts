@@ -14,6 +14,11 @@ export interface RunOptions {
   /** For its standard input, which is empty otherwise. */
   readonly input?: string | undefined;
   readonly onStart?: ((pid: number) => void) | undefined;
+  /**
+   * A descriptor that the program inherits, so that it stays open for as long as the program or a child of it lives,
+   * whatever became of this process.
+   */
+  readonly keeps?: number | undefined;
 }
 
 export interface Output {
@@ -82,7 +87,12 @@ export function run(program: string, args: readonly string[], options: RunOption
     const child = spawn(program, args, {
       env: environment,
       detached: true,
-      stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+      stdio: [
+        options.input === undefined ? "ignore" : "pipe",
+        "pipe",
+        "pipe",
+        ...(options.keeps === undefined ? [] : [options.keeps]),
+      ],
     });
     const stdout = collect(child.stdout);
     const stderr = collect(child.stderr);

@@ -20,6 +20,8 @@ export interface DriverOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** In a mount namespace of its own, as on another machine: what it mounts is seen through `/proc/PID/root` only. */
   readonly apart?: boolean;
+  /** Only apart: programs that stand in for others, by the others' paths. */
+  readonly standIns?: Readonly<Record<string, string>>;
   /** Absent: pools are made where there are none. */
   readonly initPools?: boolean;
   /** It counts as started when it answers at all, ready or not. */
@@ -96,8 +98,10 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     start: async (more = []) => {
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
-      const [program = holdfast, ...before] = options.apart ? ["unshare", "--mount", holdfast] : [holdfast];
-      child = spawn(program, [...before, ...base, ...more], {
+      const binds = Object.entries(options.standIns ?? {}).map(([path, by]) => `mount --bind ${by} ${path} && `);
+      const apart = ["unshare", "--mount", "sh", "-c", `${binds.join("")}exec "$@"`, "sh"];
+      const [program = "", ...words] = [...(options.apart ? apart : []), holdfast, ...base, ...more];
+      child = spawn(program, words, {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...process.env, ...options.env },
       });

@@ -52,14 +52,25 @@ export class DamagedFilesystem extends Error {
 
 export const patientMs = 30 * 60_000;
 
-export function runTool(
+/**
+ * Runs a tool on the device that is among its arguments. The tool keeps the device open, also where it opens it now and
+ * then only (xfs_admin is a script of several programs): were it freed after this process died, its number would go to
+ * another volume, and the tool would write there.
+ */
+export async function runTool(
   program: string,
   args: readonly string[],
   options: ToolOptions,
   timeoutMs?: number,
 ): Promise<Output> {
   const { signal, onStart, memoryBytes } = options;
-  return run(program, args, { signal, onStart, memoryBytes, timeoutMs: options.timeoutMs ?? timeoutMs });
+  const device = args.find((each) => each.startsWith("/dev/"));
+  const keeps = device === undefined ? undefined : await openFile(device, constants.O_RDONLY);
+  try {
+    return await run(program, args, { signal, onStart, memoryBytes, keeps, timeoutMs: options.timeoutMs ?? timeoutMs });
+  } finally {
+    if (keeps !== undefined) await closeFile(keeps);
+  }
 }
 
 /** Last words of a checker, without its banner. */
