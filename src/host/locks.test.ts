@@ -101,7 +101,7 @@ test("where no file can be made any more, a spare is the lock", async () => {
     assert.deepEqual(readdirSync(full).sort(), before);
     let holders = 0;
     await Promise.all(
-      Array.from({ length: 12 }, async (_, task) => {
+      Array.from({ length: 8 }, async (_, task) => {
         for (let i = 0; i < 20; i += 1) {
           const other = await lockFile(join(full, task % 2 === 0 ? "same" : `own-${task}`));
           if (!("write" in other)) continue;

@@ -41,7 +41,8 @@ export async function keepSpareLocks(folder: string): Promise<void> {
 
 /** Makes a spare the lock file that could not be made. False: there is none. */
 async function useSpare(path: string): Promise<boolean> {
-  for (const name of spares) {
+  // More than once, for one may be put back under a name that was looked at already.
+  for (const name of [...spares, ...spares, ...spares]) {
     try {
       await renameNoReplace(join(dirname(path), name), path);
       return true;
