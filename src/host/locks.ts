@@ -165,7 +165,7 @@ export async function isLocked(path: string): Promise<boolean> {
   try {
     return !tryLock(fd, path);
   } finally {
-    await closeFile(fd);
+    closeSync(fd); // at once: until then others are told that it is locked
   }
 }
 

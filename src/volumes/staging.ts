@@ -1,7 +1,6 @@
 /** A volume on this node, once: opened, made mountable, mounted at its staging path. */
 
-import { constants } from "node:fs";
-import { closeFile } from "../host/files.ts";
+import { closeSync, constants } from "node:fs";
 import { type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
 import { openWithoutSymlinks } from "../host/paths.ts";
@@ -274,7 +273,7 @@ export function sameCapability(
 /** The orchestrator made the staging directory. A symlink, a file or somebody's mount there is refused, never followed. */
 async function refuseBadDirectory(path: string, capability: Capability, mount: Mount | undefined): Promise<void> {
   try {
-    await closeFile(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
+    closeSync(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
   } catch (error) {
     // A raw volume needs no place of its own at its staging path.
     if (capability.access === "block" && hasCode(error, "ENOENT")) return;

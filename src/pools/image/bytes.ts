@@ -1,5 +1,5 @@
 /** The files behind volumes: made, copied and grown; durable when each call returns (their names are the caller's). */
-import { constants, ftruncate } from "node:fs";
+import { closeSync, constants, ftruncate } from "node:fs";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { reflink, sparseCopy } from "../../host/copies.ts";
@@ -17,7 +17,7 @@ export async function makeImage(path: string, size: number, thick: boolean): Pro
     if (thick) await preallocate(fd, size);
     await syncFile(fd);
   } finally {
-    await closeFile(fd);
+    closeSync(fd);
   }
 }
 
