@@ -31,6 +31,7 @@ export interface PoolPlace {
   readonly visitor?: boolean;
 }
 
+const reclaimAgainMs = 60_000;
 const latchName = "latch.json";
 
 export abstract class FolderPool {
@@ -223,7 +224,8 @@ export abstract class FolderPool {
         await this.discard(aside);
         this.inventory.reclaimed(aside.path);
       } catch {
-        // It stays counted, and the next start tries again.
+        // It stays counted, and is tried again: the disk may have been read-only, or something mounted in it.
+        setTimeout(() => this.#reclaim(aside), reclaimAgainMs).unref();
       }
     });
   }

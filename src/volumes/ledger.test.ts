@@ -155,3 +155,12 @@ test("who asks again while the work of a caller that left is being undone is tol
   await assert.rejects(first, { code: "CALL_CANCELLED" });
   await assert.rejects(ledger.run(subject, call("NodeStageVolume"), "a", work), { code: "OPERATION_RUNNING" });
 });
+
+test("stopping gives up an operation that waits for ever", async () => {
+  const ledger = new Ledger();
+  const stuck = ledger.run(subject, call("NodeUnstageVolume"), "a", () => new Promise<never>(() => undefined));
+  stuck.catch(() => undefined);
+  const began = Date.now();
+  await ledger.stop(0);
+  assert.ok(Date.now() - began < 10_000);
+});

@@ -4,7 +4,7 @@
  * Between processes a flock on the volume's own lock file decides, and its holder writes the same words there.
  */
 import { createHash } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setTimeout as delay } from "node:timers/promises";
 import { type FileLock, lockFile } from "../host/locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -51,6 +51,9 @@ interface Running {
 /** Milliseconds that an operation may take before it says to other processes what it is doing. */
 const silentMs = 10;
 
+/** Milliseconds that an operation has to undo what it did, once it was asked to end. */
+const lastWords = 5_000;
+
 export class Ledger {
   readonly #running = new Map<string, Running>();
   #stopping = false;
@@ -83,14 +86,19 @@ export class Ledger {
     return [...this.#running].map(([subject, running]) => ({ subject, text: describe(running) }));
   }
 
-  /** No new operations; running ones are asked to end when `graceMs` milliseconds have passed. */
+  /**
+   * No new operations; running ones are asked to end when `graceMs` milliseconds have passed, and given up a little later:
+   * one that waits in the kernel may never end, and the next start finds what it left.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     const all = Promise.allSettled([...this.#running.values()].map((each) => each.outcome));
     const timer = setTimeout(() => {
       for (const each of this.#running.values()) each.controller.abort(new Error("the driver is stopping"));
     }, graceMs);
-    await all;
+    const giveUp = new AbortController();
+    await Promise.race([all, delay(graceMs + lastWords, undefined, { signal: giveUp.signal }).catch(() => undefined)]);
+    giveUp.abort();
     clearTimeout(timer);
   }
 

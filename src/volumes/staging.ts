@@ -36,8 +36,8 @@ export class StageRules {
       async (operation) => {
         const current = await pool.find(volume.key);
         if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
-        await this.#refuseUnattached(pool, current);
-        await this.#stage(pool, current, request, operation);
+        const readonly = (await this.#attachedReadOnly(pool, current)) || isReadOnly(request.capability.mode);
+        await this.#stage(pool, current, request, readonly, operation);
       },
     );
   }
@@ -81,7 +81,13 @@ export class StageRules {
     }
   }
 
-  async #stage(pool: Pool, volume: Volume, request: StageRequest, operation: Operation): Promise<void> {
+  async #stage(
+    pool: Pool,
+    volume: Volume,
+    request: StageRequest,
+    readonly: boolean,
+    operation: Operation,
+  ): Promise<void> {
     const { stagingPath, capability } = request;
     const records = this.#context.records(pool);
     const before = await records.read(volume.key);
@@ -107,7 +113,7 @@ export class StageRules {
     }
     await records.write(record);
     try {
-      const fileSystem = await this.#open(pool, volume, record, operation);
+      const fileSystem = await this.#open(pool, volume, record, readonly, operation);
       await records.write({ ...record, state: "staged", fileSystem });
     } catch (error) {
       await this.#undo(pool, volume, record, operation);
@@ -116,8 +122,13 @@ export class StageRules {
   }
 
   /** Opens and mounts. Gives the file system's number, or nothing for a raw device. */
-  async #open(pool: Pool, volume: Volume, record: StageRecord, operation: Operation): Promise<string> {
-    const readonly = isReadOnly(record.mode);
+  async #open(
+    pool: Pool,
+    volume: Volume,
+    record: StageRecord,
+    readonly: boolean,
+    operation: Operation,
+  ): Promise<string> {
     const block = record.access === "block";
     if (!block && pool.features.gives === "device" && !readonly) await growBefore(pool, volume, operation);
     operation.step("opening the volume");
@@ -249,10 +260,13 @@ export class StageRules {
     }
   }
 
-  async #refuseUnattached(pool: Pool, volume: Volume): Promise<void> {
+  /** Whether the attachment lets this node only read. Throws NOT_ATTACHED where this node has none. */
+  async #attachedReadOnly(pool: Pool, volume: Volume): Promise<boolean> {
     const holders = await pool.attachments?.holders(volume);
+    if (!holders) return false;
     const { node } = this.#context.pools;
-    if (!holders || holders.some((holder) => holder.node === node)) return;
+    const mine = holders.find((holder) => holder.node === node);
+    if (mine) return mine.readonly;
     const elsewhere =
       holders.length > 0
         ? `attached to ${holders.map((holder) => holder.node).join(", ")}`

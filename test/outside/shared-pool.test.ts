@@ -76,3 +76,21 @@ test("a directory is taken from a node by force only where the operator says tha
   assert.deepEqual((await one.driver.controller.get(id, call("ControllerGetVolume"))).publishedNodes, []);
   await one.remove(id);
 });
+
+test("a volume that is attached read-only can't be written, whatever it is staged as", async (t) => {
+  const scratch = scratchFor(t);
+  const [one] = await twoNodes(scratch);
+  const { id } = await one.create("a", mounted);
+  const staging = one.folder("s1");
+  await attach(one, id, "n1");
+  await one.stage(id, staging, mounted);
+  await one.unstage(id, staging);
+  await detach(one, id, "n1");
+  await attach(one, id, "n1", mounted, true);
+  await one.stage(id, staging, mounted);
+  await one.stage(id, staging, mounted);
+  assert.throws(() => writeFileSync(join(staging, "data"), "x"), /EROFS/);
+  await one.unstage(id, staging);
+  await detach(one, id, "n1");
+  await one.remove(id);
+});
