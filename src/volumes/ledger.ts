@@ -4,7 +4,7 @@
  * Between processes a flock on the volume's own lock file decides, and its holder writes the same words there.
  */
 import { createHash } from "node:crypto";
-import { setTimeout as delay, setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { type FileLock, lockFile } from "../host/locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
