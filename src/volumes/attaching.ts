@@ -4,7 +4,7 @@ import { Problem } from "../pools/problem.ts";
 import type { Call, Capability } from "./api.ts";
 import { isMultiNode, unsupported } from "./capabilities.ts";
 import type { Context } from "./context.ts";
-import { mismatch } from "./controller.ts";
+import { mismatch } from "./matching.ts";
 import { shown } from "./pool-set.ts";
 
 export interface AttachRequest {

@@ -8,6 +8,7 @@ import type { Call, ControllerRules, Features, NodeRules, Readiness } from "./ap
 import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
 import { VolumeRules } from "./controller.ts";
+import { CreateRules } from "./creating.ts";
 import { explain } from "./explain.ts";
 import { forceDetach } from "./force-detach.ts";
 import { Ledger } from "./ledger.ts";
@@ -17,6 +18,7 @@ import { SnapshotRules } from "./snapshots.ts";
 import { StageRules } from "./staging.ts";
 import { paged } from "./tokens.ts";
 import { UseRules } from "./using.ts";
+import { viewOf } from "./view.ts";
 
 export interface DriverOptions {
   readonly driverName: string;
@@ -75,12 +77,13 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
 }
 
 function controllerRules(context: Context, slots: readonly PoolSlot[]): ControllerRules {
+  const creating = new CreateRules(context);
   const volumes = new VolumeRules(context);
   const snapshots = new SnapshotRules(context);
   const attaching = new AttachRules(context);
   return {
     features: featuresOf(slots, context.pools.shared),
-    create: (request, call) => explained(volumes.create(request, call), call),
+    create: (request, call) => explained(creating.create(request, call), call),
     remove: (id, call) => explained(volumes.remove(id, call), call),
     get: (id, call) => explained(volumes.get(id), call),
     list: (page, call) => {
@@ -89,7 +92,7 @@ function controllerRules(context: Context, slots: readonly PoolSlot[]): Controll
           await context.pools.all(),
           page,
           (pool, after, max) => pool.list(after, max),
-          (pool, volume) => volumes.view(pool, volume),
+          (pool, volume) => viewOf(context.pools, pool, volume),
         );
       return explained(read(), call);
     },

@@ -12,7 +12,7 @@ import type { Call, PublishRequest } from "./api.ts";
 import { isMultiTarget, isReadOnly, unsupported } from "./capabilities.ts";
 import { markUsed } from "./content.ts";
 import type { Context } from "./context.ts";
-import { mismatch } from "./controller.ts";
+import { mismatch } from "./matching.ts";
 import { look } from "./mounted.ts";
 import { badPath, refusedFlags } from "./staging.ts";
 

@@ -12,8 +12,8 @@ import type { Call, Capability, StageRequest } from "./api.ts";
 import { isReadOnly, unsupported } from "./capabilities.ts";
 import { growAfter, growBefore, markUsed, prepare } from "./content.ts";
 import type { Context } from "./context.ts";
-import { mismatch } from "./controller.ts";
 import type { Operation } from "./ledger.ts";
+import { mismatch } from "./matching.ts";
 import { fileSystemOf, look, mountedBeside } from "./mounted.ts";
 
 export class StageRules {

@@ -1,0 +1,90 @@
+/** The controller's half of the rules: making volumes. */
+import { keyOf, newNonce } from "../pools/ids.ts";
+import type { NewVolume, Pool, Progress, Volume } from "../pools/pool.ts";
+import { Problem } from "../pools/problem.ts";
+import type { Call, CreateVolumeRequest, VolumeView } from "./api.ts";
+import { finishCopy } from "./content.ts";
+import type { Context } from "./context.ts";
+import { shown } from "./pool-set.ts";
+import { type Source, sourceFor } from "./sources.ts";
+import { viewOf } from "./view.ts";
+import { checkTopology, difference, sizeFor, understand, type Wish } from "./wish.ts";
+
+export class CreateRules {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  async create(request: CreateVolumeRequest, call: Call): Promise<VolumeView> {
+    checkTopology(this.#context.pools, request.topology);
+    const wish = await understand(this.#context.pools, request);
+    const { name } = request;
+    const key = keyOf("volume", wish.pool.uuid, name);
+    const asked = JSON.stringify([request, wish.pool.uuid]);
+    // The name is locked in every pool: the same name in two pools at once must not make two volumes.
+    const pools = await this.#context.pools.usable();
+    const lockPaths = pools.map((pool) => pool.lockPath("volume", keyOf("volume", pool.uuid, name))).sort();
+    return this.#context.ledger.run(
+      { key: `name/${name}`, label: `name ${shown(name)}`, lockPaths },
+      call,
+      asked,
+      (progress) => this.#createOrFind(request, wish, key, call, progress),
+      { goesOn: true },
+    );
+  }
+
+  async #createOrFind(
+    request: CreateVolumeRequest,
+    wish: Wish,
+    key: string,
+    call: Call,
+    progress: Progress,
+  ): Promise<VolumeView> {
+    for (const pool of await this.#context.pools.usable()) {
+      const there = await pool.find(keyOf("volume", pool.uuid, request.name));
+      if (!there) continue;
+      if (there.name !== request.name) throw new Problem("INTERNAL", `two names have the key ${there.key}`);
+      const differs = pool === wish.pool ? difference(pool, there, request, wish) : `it is in the pool '${pool.name}'`;
+      if (differs === undefined) return viewOf(this.#context.pools, pool, there);
+      throw new Problem(
+        "NAME_TAKEN",
+        `there is a volume '${request.name}' that was made by a different request: ${differs}`,
+      );
+    }
+    const source = request.source && (await sourceFor(this.#context.pools, request.source, wish.pool));
+    const made: NewVolume = {
+      key,
+      nonce: newNonce(),
+      name: request.name,
+      size: sizeFor(request.capacity, wish, source),
+      access: wish.access,
+      fsType: wish.fsType,
+      mkfsOptions: wish.mkfsOptions,
+      parameters: wish.parameters,
+      ...(source ? { origin: source.origin } : {}),
+    };
+    progress.step("making the volume");
+    const volume = await this.#make(wish.pool, made, source, call, progress);
+    return viewOf(this.#context.pools, wish.pool, volume);
+  }
+
+  #make(pool: Pool, made: NewVolume, source: Source | undefined, call: Call, progress: Progress): Promise<Volume> {
+    const finish = (device: string, latch: Parameters<typeof finishCopy>[1]) =>
+      finishCopy(device, latch, made, progress);
+    const original = source?.volume;
+    if (!original) {
+      return pool.create(made, { ...progress, finish, hold: (_maxMs, cut) => cut("idle") });
+    }
+    // A copy of a volume holds that volume too, until the cut is made and the copy is whole.
+    return this.#context.ledger.run(
+      this.#context.volumeSubject(pool, original),
+      // For as long as the copy is made its name is held too: the caller's leaving ends neither.
+      { ...call, rpc: `${call.rpc} of a clone`, signal: progress.signal },
+      made.name,
+      (inner) => pool.create(made, { ...inner, finish, hold: this.#context.hold.still(pool, original, inner) }),
+      { goesOn: true },
+    );
+  }
+}
