@@ -36,9 +36,17 @@ async function run(options: Options): Promise<void> {
   const began = performance.now();
   const story = new Story();
   const scratch = scratchAt(resolve(options.folder));
-  const { cleared } = makeFolder(scratch.folder);
+  let cleared: boolean;
+  try {
+    ({ cleared } = makeFolder(scratch.folder));
+    if (options.clear) clear(scratch.folder);
+  } catch (error) {
+    if (!(error instanceof CheckFailed)) throw error;
+    process.stderr.write(`holdfast: ${error.message}\n`);
+    process.exitCode = 1;
+    return;
+  }
   if (options.clear) {
-    clear(scratch.folder);
     story.plain(cleared ? `${scratch.folder} is cleared away` : `there was no ${scratch.folder}`);
     return;
   }
@@ -53,11 +61,10 @@ async function run(options: Options): Promise<void> {
     const chapters = new Chapters(story, scratch);
     await Promise.race([chapters.begin(), interrupted]);
     await Promise.race([chapters.tell(), interrupted]);
-    if (options.keep) {
-      chapters.driver.client.close();
-      story.plain(whatNext(scratch, chapters.driver.pid));
-    } else await chapters.end();
+    if (options.keep) chapters.driver.client.close();
+    else await chapters.end();
     story.plain(`\nAll ${story.steps} steps done in ${formatDuration(performance.now() - began)}; nothing failed.`);
+    if (options.keep) story.plain(whatNext(scratch, chapters.driver.pid));
   } catch (error) {
     const known = error instanceof CheckFailed || error instanceof CsiError;
     const text =

@@ -3,12 +3,12 @@
  * writes it, so that an unmounted disk's empty mount point never becomes a new pool.
  */
 import { randomBytes } from "node:crypto";
-import { chmod, stat } from "node:fs/promises";
+import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createExclusively } from "../host/files.ts";
 import { Problem } from "./problem.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
-import { layOut } from "./shelf.ts";
+import { layOut, poolFolders } from "./shelf.ts";
 
 export interface Marker {
   /** 32 hexadecimal digits. */
@@ -48,8 +48,9 @@ export async function readMarker(folder: string): Promise<Marker> {
 }
 
 /**
- * Makes an existing folder a pool, durably. Called again it gives the marker that is there, if that is for the same
- * backend, sharing and node; else FIELD_INVALID. The folder becomes readable by root only.
+ * Makes an existing, empty folder a pool, durably. Called again it gives the marker that is there, if that is for the same
+ * backend, sharing and node; else FIELD_INVALID, as for a folder that holds anything of somebody else's, or is not there.
+ * The folder becomes readable by root only.
  */
 export async function initPool(asked: {
   readonly folder: string;
@@ -66,6 +67,7 @@ export async function initPool(asked: {
     backend,
     created: Date.now(),
   };
+  await refuseForeign(folder);
   try {
     await layOut(folder);
     await chmod(folder, 0o700);
@@ -83,4 +85,29 @@ export async function initPool(asked: {
     );
   }
   return there;
+}
+
+/** What may lie in a folder that is to become a pool: what an init that a crash cut short left, and what file systems make. */
+const harmless = new Set([...poolFolders, "members", "attachments", "lost+found", ".snapshot", ".snapshots"]);
+
+/** A folder with other things in it, as /etc, would lose its mode; one that lost its marker would get another identity. */
+async function refuseForeign(folder: string): Promise<void> {
+  // Read before the marker is looked for: another init may be under way.
+  const volumes = await readdir(join(folder, "volumes")).catch(() => []);
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+    const advice = "make the folder, or mount its disk";
+    throw new Problem("FIELD_INVALID", `${folder} is not there, or is no folder`, { cause: error, advice });
+  });
+  if (names.includes(fileName)) return;
+  if (volumes.length > 0)
+    throw new Problem("FIELD_INVALID", `${folder} has volumes, and its marker ${fileName} is missing`, {
+      advice: "restore the marker from a backup of the pool; a new one would hide the volumes",
+    });
+  const foreign = names.filter((name) => !harmless.has(name) && !/^\..*\.tmp$/.test(name));
+  if (foreign.length === 0) return;
+  const some = foreign.slice(0, 3).join(", ");
+  throw new Problem("FIELD_INVALID", `${folder} is not empty: it holds ${some}${foreign.length > 3 ? ", ..." : ""}`, {
+    advice: "give the pool a folder of its own",
+  });
 }

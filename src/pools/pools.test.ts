@@ -1,6 +1,6 @@
 /** What every pool of a folder must do, tried on each built-in backend. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -164,7 +164,7 @@ for (const backend of [image, directory]) {
       await rm(folder, { recursive: true });
       await assert.rejects(pool.find(made.key), /POOL_UNAVAILABLE/);
       assert.match((await pool.unavailable()) ?? "", /not there/);
-      await assert.rejects(initPool({ folder, backend: backend.name, shared: false, node: "n1" }), /ENOENT/);
+      await assert.rejects(initPool({ folder, backend: backend.name, shared: false, node: "n1" }), /is not there/);
       await import("node:fs/promises").then((fs) => fs.mkdir(folder, { recursive: true }));
     }),
   );
@@ -176,6 +176,27 @@ for (const backend of [image, directory]) {
       await assert.rejects(initPool({ folder, backend: backend.name, shared: false, node: "n2" }), /FIELD_INVALID/);
       await assert.rejects(initPool({ folder, backend: backend.name, shared: true, node: "n1" }), /FIELD_INVALID/);
       assert.ok((await readdir(folder)).includes("holdfast.json"));
+    }),
+  );
+
+  test(named("a folder with other things in it, or with volumes and no marker, does not become a pool"), () =>
+    withPool(async (open, folder) => {
+      const init = (path: string) => initPool({ folder: path, backend: backend.name, shared: false, node: "n1" });
+      const pool = await open();
+      await pool.create(volume(pool, "a"), work);
+      await rm(join(folder, "holdfast.json"));
+      await assert.rejects(init(folder), /marker holdfast.json is missing/);
+      const used = join(folder, "used");
+      await mkdir(join(used, "lost+found"), { recursive: true, mode: 0o755 });
+      await mkdir(join(used, "volumes"));
+      await writeFile(join(used, "passwd"), "");
+      await assert.rejects(init(used), /not empty: it holds passwd/);
+      assert.deepEqual(
+        [(await readdir(used)).sort(), (await stat(used)).mode & 0o777],
+        [["lost+found", "passwd", "volumes"], 0o755],
+      );
+      await rm(join(used, "passwd"));
+      await init(used);
     }),
   );
 }

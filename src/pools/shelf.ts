@@ -39,11 +39,20 @@ const hotMs = 100;
 const recordName = "record.json";
 const asidePattern = /^([a-z]+)-([0-9a-f]{32})-[0-9a-f]+-([0-9]+)$/;
 
+/** What lies in a pool's folder beside the marker. */
+export const poolFolders: readonly string[] = [
+  "volumes",
+  "snapshots",
+  "building",
+  "trash",
+  "locks",
+  "nodes",
+  "controllers",
+];
+
 /** Makes the folders inside a pool's folder that are not there yet. ENOENT without the folder itself. May be called again. */
 export async function layOut(pool: string): Promise<void> {
-  for (const name of ["volumes", "snapshots", "building", "trash", "locks", "nodes", "controllers"]) {
-    await makeFolder(join(pool, name));
-  }
+  for (const name of poolFolders) await makeFolder(join(pool, name));
 }
 
 /** There already is fine; a missing parent is not. */

@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { keepSpareLocks } from "../../host/locks.ts";
 import { filesOfVolumes } from "./host-view.ts";
-import { makeFolder } from "./scratch.ts";
+import { holdsFiles, makeFolder } from "./scratch.ts";
 import { CheckFailed } from "./story.ts";
 import { compare, copyTree, manifestOf } from "./tree.ts";
 import { checkLines, Writer } from "./writer.ts";
@@ -97,4 +106,21 @@ test("an empty pool's own files are not what is left of a volume, and all else i
   assert.deepEqual(filesOfVolumes(pool), []);
   writeFileSync(join(pool, "locks/volume-1"), "");
   assert.deepEqual(filesOfVolumes(pool), ["locks/volume-1"]);
+});
+
+test("a killed process holds its files until it is over, also when nobody waits for it", async () => {
+  // The shell becomes a sleep that never waits for the child that it had.
+  const shell = spawn("sh", ["-c", "sleep 60 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const pid = Number(await new Promise((resolve) => shell.stdout.once("data", resolve)));
+    assert.equal(holdsFiles(pid), true);
+    process.kill(pid, "SIGKILL");
+    while (holdsFiles(pid)) await new Promise(setImmediate);
+    assert.ok(existsSync(`/proc/${pid}`), "it is there, as a zombie");
+  } finally {
+    const ended = new Promise((resolve) => shell.once("exit", resolve));
+    shell.kill("SIGKILL");
+    await ended;
+  }
+  assert.equal(holdsFiles(Number(shell.pid)), false);
 });

@@ -7,6 +7,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -104,8 +105,28 @@ function endDriver(scratch: Scratch): void {
   const runs = () => Number.isInteger(pid) && pid > 1 && commandLine(pid).includes(scratch.socket);
   if (!runs()) return;
   process.kill(pid, "SIGKILL");
-  for (let waited = 0; runs() && waited < 5000; waited += 20)
+  for (let waited = 0; holdsFiles(pid) && waited < 5000; waited += 20)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+}
+
+/**
+ * Whether a killed process may still have files open, and so keep a mount busy. Its command line is gone before they are
+ * closed; what nobody waits for stays as a zombie (state Z, proc_pid_stat(5)), which has none.
+ */
+export function holdsFiles(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((task) => {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8");
+      return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+    });
+  } catch (error) {
+    // A thread that ended meanwhile is looked at again.
+    return existsSync(`/proc/${pid}/task`) || !hasEnded(error);
+  }
+}
+
+function hasEnded(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ESRCH");
 }
 
 function commandLine(pid: number): string {
