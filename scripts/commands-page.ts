@@ -36,7 +36,9 @@ function sections(command: Command, path: string): string[] {
   if (command.commands.length > 0) return below;
   const words = command.registeredArguments.map((argument) => ` <${argument.name()}>`).join("");
   const rows = [
-    ...command.registeredArguments.map((argument) => `| \`<${argument.name()}>\` | ${cell(argument.description)} |`),
+    ...command.registeredArguments.map(
+      (argument) => `| \`<${argument.name()}>\` | ${cell(choice(argument.description, argument.argChoices))} |`,
+    ),
     ...command.options.map((option) => `| \`${option.flags.replaceAll("|", "\\|")}\` | ${cell(described(option))} |`),
   ];
   const table = rows.length === 0 ? "" : `\n| | |\n|---|---|\n${rows.join("\n")}\n`;
@@ -44,13 +46,16 @@ function sections(command: Command, path: string): string[] {
 }
 
 function described(option: Option): string {
-  const parts = [option.description];
-  if (option.argChoices) parts.push(`one of ${option.argChoices.join(", ")}`);
+  const parts = [choice(option.description, option.argChoices)];
   if (option.envVar) parts.push(`absent: ${option.envVar}`);
   const value: unknown = option.defaultValueDescription ?? option.defaultValue;
   if (typeof value === "string") parts.push(`default ${value}`);
   if (option.mandatory) parts.push("needed");
   return parts.join("; ");
+}
+
+function choice(description: string, choices: readonly string[] | undefined): string {
+  return choices ? `${description}; one of ${choices.join(", ")}` : description;
 }
 
 function cell(text: string): string {

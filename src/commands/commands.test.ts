@@ -196,7 +196,7 @@ test("mistakes on the command line give exit code 2 and name the option", async 
     [["volume", "creat"], /unknown command 'creat'/],
     [["volum"], /unknown command 'volum'[\s\S]*Did you mean volume/],
     [["volume", "list", "--csi-address", "tcp://a:1"], /tcp:\/\/a:1.*unix:\/\/\//],
-    [["completion", "tcsh"], /'tcsh'.*bash, zsh or fish/],
+    [["completion", "tcsh"], /'tcsh'.*bash, zsh, fish/],
     [["serve", "--pol", "x"], /--pol: unknown option; did you mean "pool"/],
     [["serve", "--config", "/none.yaml"], /--config \/none\.yaml: there is no such file/],
   ];

@@ -21,6 +21,9 @@ test("bash completes commands, options and the values of options", () => {
   assert.deepEqual(offered("holdfast volume create --output js"), ["json"]);
   assert.deepEqual(offered("holdfast volume create --mode MULTI_NODE_R"), ["MULTI_NODE_READER_ONLY"]);
   assert(offered("holdfast serve --").includes("--init-pools"));
+  assert.deepEqual(offered("holdfast serve --log-level si"), ["silent"]);
+  assert.deepEqual(offered("holdfast completion z"), ["zsh"]);
+  assert.deepEqual(offered("holdfast serve --config "), [""], "a file is for bash to complete");
 });
 
 test("zsh and fish have the same commands", () => {

@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { Argument, type Command, Option } from "commander";
 
 /** Prints a script; what it completes comes from the commands themselves, so it can't fall behind them. */
 export function completion(parent: Command): void {
@@ -6,13 +6,13 @@ export function completion(parent: Command): void {
     .command("completion")
     .summary("print a shell completion script")
     .description('Prints a completion script. For bash: eval "$(holdfast completion bash)" in ~/.bashrc.')
-    .argument("<shell>", "bash, zsh or fish")
-    .action((shell: string, _options: unknown, command: Command) => {
-      const make = { bash, zsh, fish }[shell];
-      if (make === undefined) command.error(`error: there is no completion for '${shell}': write bash, zsh or fish`);
-      else process.stdout.write(make(wordsOf(parent)));
+    .addArgument(new Argument("<shell>", "the shell").choices(Object.keys(shells)))
+    .action((shell: keyof typeof shells) => {
+      process.stdout.write(shells[shell](wordsOf(parent)));
     });
 }
+
+const shells = { bash, zsh, fish };
 
 interface Words {
   /** As `volume create`; empty for holdfast itself. */
@@ -20,6 +20,8 @@ interface Words {
   readonly words: readonly { readonly word: string; readonly text: string }[];
   /** The values of an option, by its name. */
   readonly choices: Readonly<Record<string, readonly string[]>>;
+  /** The options that take any value, as a file: the shell completes it by itself. */
+  readonly valued: readonly string[];
 }
 
 function wordsOf(command: Command, path = ""): Words[] {
@@ -28,21 +30,28 @@ function wordsOf(command: Command, path = ""): Words[] {
     text: child.summary() || child.description(),
   }));
   const options = [...command.options, new Option("--help", "print the help")];
+  const values = command.registeredArguments.flatMap((argument) => argument.argChoices ?? []);
   const flags = options.flatMap((option) => (option.long ? [{ word: option.long, text: option.description }] : []));
   const choices = Object.fromEntries(
     options.flatMap((option) => (option.long && option.argChoices ? [[option.long, option.argChoices]] : [])),
   );
+  const valued = options.flatMap(({ long, required }) => (long && required && !choices[long] ? [long] : []));
   const below = command.commands.flatMap((child) => wordsOf(child, `${path} ${child.name()}`.trim()));
-  return [{ path, words: [...commands, ...flags], choices }, ...below];
+  return [
+    { path, words: [...commands, ...values.map((word) => ({ word, text: "" })), ...flags], choices, valued },
+    ...below,
+  ];
 }
 
 function bash(all: readonly Words[]): string {
-  const cases = all.flatMap(({ path, choices }) =>
-    Object.entries(choices).map(([flag, values]) => `    "${path} ${flag}") words="${values.join(" ")}" ;;`),
-  );
+  const cases = all.flatMap(({ path, choices, valued }) => [
+    ...Object.entries(choices).map(([flag, values]) => `    "${path} ${flag}") words="${values.join(" ")}" ;;`),
+    ...valued.map((flag) => `    "${path} ${flag}") return ;;`),
+  ]);
   const lists = all.map(({ path, words }) => `    "${path}") words="${words.map(({ word }) => word).join(" ")}" ;;`);
   return `# bash completion for holdfast
 _holdfast() {
+  COMPREPLY=()
   local word path="" words="" current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in

@@ -8,7 +8,7 @@ import { poolInit } from "./pool-init.ts";
 import { poolShow } from "./pool-show.ts";
 import { probe } from "./probe.ts";
 import { quickstart } from "./quickstart.ts";
-import { serveFlags } from "./serve-flags.ts";
+import { type Flag, serveFlags } from "./serve-flags.ts";
 import { snapshotCreate } from "./snapshot-create.ts";
 import { snapshotDelete } from "./snapshot-delete.ts";
 import { snapshotList } from "./snapshot-list.ts";
@@ -35,14 +35,23 @@ export function program(): Command {
     .configureHelp({ sortOptions: false, showGlobalOptions: false })
     .exitOverride();
   serveHelp(root);
-  const pool = root.command("pool").description("Make and look at pools: the folders where volumes live.");
+  const pool = root
+    .command("pool")
+    .summary("make and look at pools")
+    .description("Make and look at pools: the folders where volumes live.");
   for (const add of [poolInit, poolShow]) add(pool);
-  const volume = root.command("volume").description("Work with volumes of any CSI driver, as an orchestrator does.");
+  const volume = root
+    .command("volume")
+    .summary("work with volumes of any CSI driver")
+    .description("Work with volumes of any CSI driver, as an orchestrator does.");
   for (const add of [volumeCreate, volumeList, volumeShow, volumeDelete, volumeExpand, volumeAttach, volumeDetach])
     add(volume);
   for (const add of [volumeStage, volumeUnstage, volumePublish, volumeUnpublish, volumeStats, volumeValidate])
     add(volume);
-  const snapshot = root.command("snapshot").description("Work with snapshots of any CSI driver.");
+  const snapshot = root
+    .command("snapshot")
+    .summary("work with snapshots of any CSI driver")
+    .description("Work with snapshots of any CSI driver.");
   for (const add of [snapshotCreate, snapshotList, snapshotDelete]) add(snapshot);
   for (const add of [info, probe, doctor, quickstart, completion]) add(root);
   return root;
@@ -72,8 +81,9 @@ function serveHelp(root: Command): void {
     .command("serve")
     .summary("run the driver")
     .description("Runs the driver on a Unix socket until SIGTERM or SIGINT.");
-  for (const [name, flag] of Object.entries<{ value?: string; repeated?: boolean; text: string }>(serveFlags)) {
+  for (const [name, flag] of Object.entries<Flag>(serveFlags)) {
     const option = new Option(flag.value === undefined ? `--${name}` : `--${name} <${flag.value}>`, flag.text);
+    if (flag.choices) option.choices(flag.choices);
     serve.addOption(flag.repeated ? option.argParser(listOf) : option);
   }
 }

@@ -2,11 +2,14 @@
 import { parseArgs } from "node:util";
 import { ConfigError, suggestion } from "../config/config-error.ts";
 import type { Flags } from "../config/load.ts";
+import { logFormats, logLevels } from "../observe/log.ts";
 
-interface Flag {
+export interface Flag {
   /** Absent: the flag takes no value. */
   readonly value?: string;
   readonly repeated?: boolean;
+  /** For the help and the completion; the configuration's schema decides what is taken. */
+  readonly choices?: readonly string[];
   readonly text: string;
 }
 
@@ -31,8 +34,8 @@ export const serveFlags = {
   "init-pools": { text: "makes folders pools that are not yet; for scratch use only" },
   "max-volumes": { value: "count", text: "how many volumes this node takes; 0, the default: not limited" },
   "grace-seconds": { value: "seconds", text: "how long running calls may take when it is told to stop; default 20" },
-  "log-level": { value: "level", text: "debug, info, warn, error or silent; default info" },
-  "log-format": { value: "format", text: "pretty or json; absent: pretty on a terminal, else json" },
+  "log-level": { value: "level", choices: logLevels, text: "the least level that is logged; absent: info" },
+  "log-format": { value: "format", choices: logFormats, text: "absent: pretty on a terminal, else json" },
 } as const satisfies Record<string, Flag>;
 
 /** Reads the arguments of `serve`. Throws a ConfigError that names the flag. */

@@ -15,6 +15,9 @@ import { version } from "./version.ts";
 /** How often it is asked again whether a pool that was missing at the start is there now. */
 const askAgainMs = 2000;
 
+/** A terminal and its shell, or timeout(1), send the same signal to a process and to its group: that is one wish. */
+const oneWishMs = 500;
+
 /** Runs until a signal; the process then ends by itself. Throws what makes a start impossible. */
 export async function serve(args: readonly string[]): Promise<void> {
   const config = await loadConfig(parseServeFlags(args));
@@ -44,13 +47,14 @@ export async function serve(args: readonly string[]): Promise<void> {
   driver.start();
   const watch = announce(config, driver.readiness, server.socketPath, log);
 
-  let stopping = false;
+  let stoppingSince: number | undefined;
   const stop = async (signal: string) => {
-    if (stopping) {
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince < oneWishMs) return;
       log.warn({ signal }, "stopped at once, at the second signal; the next start finishes what was left");
       process.exit(1);
     }
-    stopping = true;
+    stoppingSince = performance.now();
     clearInterval(watch);
     log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
     try {

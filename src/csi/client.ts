@@ -135,7 +135,7 @@ function csiError(error: ServiceError, rpc: string, path: string): CsiError {
   const told = deepestMessage(error);
   const noAnswer = code === "UNAVAILABLE" && /ENOENT|ECONNREFUSED|No connection established/.test(told);
   const message = noAnswer
-    ? `no driver answers at ${path}: is it running? (${told})`
+    ? `no driver answers at ${path}: is it running? (${/\bE[A-Z]{4,}\b/.exec(told)?.[0] ?? told})`
     : told || `${rpc} failed: ${code}`;
   return new CsiError(code, message, rpc, { cause: error });
 }

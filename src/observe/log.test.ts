@@ -34,6 +34,17 @@ test("an error brings its stack, in both formats", () => {
   assert.equal((JSON.parse(json.lines.join("")) as { error: { message: string } }).error.message, "boom");
 });
 
+test("a Problem has said all in its message, so its line has no stack", () => {
+  const problem = Object.assign(new Error("the pool is full [POOL_FULL]"), { name: "Problem" });
+  const pretty = capture();
+  createLog({ level: "info", format: "pretty", destination: pretty }).error({ error: problem }, "failed");
+  assert.match(pretty.lines.join(""), /failed\n {4}the pool is full \[POOL_FULL\]\n$/);
+  const json = capture();
+  createLog({ level: "info", format: "json", destination: json }).error({ error: problem }, "failed");
+  const { error } = JSON.parse(json.lines.join("")) as { error: object };
+  assert.deepEqual(error, { type: "Error", message: "the pool is full [POOL_FULL]" });
+});
+
 test("below the level nothing is written", () => {
   const out = capture();
   const log = createLog({ level: "warn", format: "json", destination: out });

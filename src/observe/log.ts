@@ -43,8 +43,15 @@ export function createLog(options: {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: pino.stdSerializers.err },
+      serializers: { error: errorFields },
     },
     stream as pino.DestinationStream,
   );
+}
+
+/** A `Problem` was thrown on purpose and says all in its message; of anything else the stack is needed. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const fields = pino.stdSerializers.err(error);
+  return error.name === "Problem" ? { type: fields.type, message: fields.message } : fields;
 }

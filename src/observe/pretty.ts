@@ -20,11 +20,18 @@ function shown(value: unknown): string {
 
 function stackOf(error: unknown): string {
   if (error === undefined || error === null) return "";
-  const stack = typeof error === "object" && "stack" in error ? String(error.stack) : JSON.stringify(error);
-  return stack
+  return wordsOf(error)
     .split("\n")
     .map((line) => `    ${printable(line)}\n`)
     .join("");
+}
+
+function wordsOf(error: unknown): string {
+  if (typeof error === "object" && error !== null) {
+    if ("stack" in error) return String(error.stack);
+    if ("message" in error) return String(error.message);
+  }
+  return JSON.stringify(error);
 }
 
 /** A name in a request must not be able to move the cursor of whoever reads the log. */

@@ -18,7 +18,7 @@ export async function poolFindings(pool: PoolConfig, nodeId: string): Promise<Fi
     return [
       error(
         what,
-        `${pool.path}: ${code}`,
+        code === "ENOENT" ? `${pool.path} is not there` : `${pool.path}: ${code}`,
         code === "ENOENT" ? "make the folder, or mount its disk" : "run this as root",
       ),
     ];
