@@ -10,6 +10,8 @@ export interface Configuration {
   readonly access: "mount" | "block";
   /** What volumes are formatted with; absent: the pool's default, or nothing to format. */
   readonly fsType?: "ext4" | "xfs" | "btrfs";
+  /** Controller and node are processes of their own, each with its socket. */
+  readonly split?: boolean;
 }
 
 const disks = ["xfs", "ext4"] as const;
@@ -33,11 +35,16 @@ const own: readonly Configuration[] = [false, true].flatMap((shared) => [
   ...disks.map((disk) => ({ backend: "directory" as const, shared, disk, access: "mount" as const })),
 ]);
 
-export const configurations: readonly Configuration[] = [...own, example];
+const split: readonly Configuration[] = [false, true].map((shared) => ({
+  ...{ backend: "image", shared, disk: "xfs", access: "mount", fsType: "ext4", split: true },
+}));
+
+export const configurations: readonly Configuration[] = [...own, ...split, example];
 
 /** As `image, shared, on xfs (reflink), mount ext4`. */
 export function nameOf(one: Configuration): string {
   const reach = one.shared ? "shared" : "local";
   const disk = one.disk === "ext4" ? "ext4" : `${one.disk} (reflink)`;
-  return `${basename(one.backend, ".ts")} ${reach} on ${disk}, ${one.access}${one.fsType ? ` ${one.fsType}` : ""}`;
+  const use = `${one.access}${one.fsType ? ` ${one.fsType}` : ""}${one.split ? ", two processes" : ""}`;
+  return `${basename(one.backend, ".ts")} ${reach} on ${disk}, ${use}`;
 }

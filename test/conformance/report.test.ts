@@ -45,8 +45,8 @@ test("a skip is right only for a capability that is not declared", () => {
 });
 
 test("the table has every pool, disk and use once", () => {
-  assert.equal(configurations.length, 21);
-  assert.equal(new Set(configurations.map(nameOf)).size, 21);
+  assert.equal(configurations.length, 23);
+  assert.equal(new Set(configurations.map(nameOf)).size, 23);
 });
 
 test("a driver that declares too little is found out", () => {

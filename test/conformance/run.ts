@@ -69,19 +69,23 @@ async function runOne(sanity: string, one: Configuration): Promise<Result> {
 
 async function playSuite(sanity: string, one: Configuration, scratch: Scratch) {
   const disk = await makePoolDisk(scratch, one.disk, { bytes: 64 * gib });
-  const driver = await startDriver(scratch, {
-    pools: [`p=${one.backend}:${join(disk.path, "pool")}${one.shared ? ",shared=true" : ""}`],
-    args: one.shared ? ["--max-volumes", "4"] : [],
-    folder: makeFolder(scratch, disk.path),
-  });
+  const folder = join(disk.path, "pool");
+  mkdirSync(folder);
+  const pools = [`p=${one.backend}:${folder}${one.shared ? ",shared=true" : ""}`];
+  const limit = one.shared ? ["--max-volumes", "4"] : [];
+  const serve = (...services: string[]) =>
+    startDriver(scratch, { pools, args: [...limit, ...services.flatMap((each) => ["--services", each])] });
+  const node = one.split ? await serve("identity,node") : await serve();
+  const driver = one.split ? await serve("identity,controller") : node;
   const parameters = join(scratch.path, "parameters.yaml");
   writeFileSync(parameters, `pool: p\n${one.fsType ? `fsType: ${one.fsType}\n` : ""}`);
-  const declared = await declaredCapabilities(driver.client);
+  const declared = await declaredCapabilities(driver.client, node.client);
   const report = join(scratch.path, "report.xml");
   const outcome = await attempt(
     sanity,
     [
-      `-csi.endpoint=unix://${driver.socket}`,
+      `-csi.endpoint=unix://${node.socket}`,
+      ...(one.split ? [`-csi.controllerendpoint=unix://${driver.socket}`] : []),
       `-csi.mountdir=${join(scratch.path, "mount")}`,
       `-csi.stagingdir=${join(scratch.path, "staging")}`,
       `-csi.testvolumesize=${gib}`,
@@ -97,14 +101,7 @@ async function playSuite(sanity: string, one: Configuration, scratch: Scratch) {
   const specs = readReport(report, outcome.stdout + outcome.stderr);
   const left = await driver.client.controller.listVolumes({});
   if (left.entries.length > 0) throw new Error(`${left.entries.length} volumes are left in the pool after the suite`);
-  return { report: specs, declared, log: driver.log() };
-}
-
-function makeFolder(scratch: Scratch, disk: string): string {
-  mkdirSync(join(disk, "pool"));
-  const folder = join(scratch.path, "driver");
-  mkdirSync(folder);
-  return folder;
+  return { report: specs, declared, log: one.split ? `${node.log()}\n${driver.log()}` : driver.log() };
 }
 
 function readReport(file: string, said: string): Spec[] {

@@ -37,11 +37,11 @@ const reasons: Record<string, string> = {
 };
 
 /** As `controller CREATE_DELETE_VOLUME`, `node EXPAND_VOLUME`, `plugin CONTROLLER_SERVICE`. */
-export async function declaredCapabilities(client: CsiClient): Promise<Set<string>> {
+export async function declaredCapabilities(ofController: CsiClient, ofNode: CsiClient): Promise<Set<string>> {
   const [plugin, controller, node] = await Promise.all([
-    client.identity.getPluginCapabilities({}),
-    client.controller.controllerGetCapabilities({}),
-    client.node.nodeGetCapabilities({}),
+    ofNode.identity.getPluginCapabilities({}),
+    ofController.controller.controllerGetCapabilities({}),
+    ofNode.node.nodeGetCapabilities({}),
   ]);
   const declared = new Set<string>();
   for (const { type } of plugin.capabilities) {
