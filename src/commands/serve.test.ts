@@ -87,6 +87,20 @@ test("serve says when it is ready, answers, and on SIGTERM removes its socket an
   assert.equal(existsSync(socket()), false);
 });
 
+test("a signal that comes twice at once, as from a process group, is one wish to stop", async () => {
+  const daemon = serve([
+    "--init-pools",
+    "--pool",
+    `p=image:${join(folder, "twice")}`,
+    "--endpoint",
+    `unix://${join(folder, "t.sock")}`,
+  ]);
+  await daemon.line("ready");
+  daemon.child.kill("SIGTERM");
+  daemon.child.kill("SIGINT");
+  assert.deepEqual(await daemon.ended, { code: 0, signal: null });
+});
+
 test("a second server on the same socket is refused, and the first goes on", async () => {
   const first = serve([...pool(), "--init-pools", "--endpoint", socket()]);
   await first.line("ready");

@@ -244,5 +244,10 @@ function unlessLost(error: unknown): undefined {
 }
 
 function inUse(volume: Volume, holder: string | undefined): Problem {
-  return new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is open: ${holder ?? "its holder has just let go"}`);
+  const what = `the volume '${volume.name}' is open: ${holder ?? "its holder has just let go"}`;
+  if (!holder?.includes("nowhere")) return new Problem("VOLUME_IN_USE", what);
+  const device = holder.split(" ")[0] ?? "";
+  return new Problem("VOLUME_IN_USE", what, {
+    advice: `end the process that has it: grep -l ${device} /proc/*/mountinfo, or fuser ${device}; then call again`,
+  });
 }
