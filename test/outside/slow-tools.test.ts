@@ -24,7 +24,8 @@ function slowMkfs(scratch: Scratch): SlowTool {
   const script = join(scratch.path, "slow-mkfs");
   const [pid, go] = [join(scratch.path, "started"), join(scratch.path, "go")];
   copyFileSync("/usr/sbin/mkfs.ext4", real);
-  const wait = `echo $$ >${pid}.new; mv ${pid}.new ${pid}; until [ -e ${go} ]; do sleep 0.02; done`;
+  // When the scratch folder goes without a word, as after a test that was killed, it ends too: it would keep mounts alive.
+  const wait = `echo $$ >${pid}.new; mv ${pid}.new ${pid}; until [ -e ${go} ] || [ ! -e ${script} ]; do sleep 0.02; done`;
   writeFileSync(script, `#!/bin/sh\n${wait}\nexec ${real} "$@"\n`, { mode: 0o755 });
   return {
     standIns: { [realpathSync("/usr/sbin/mkfs.ext4")]: script },
