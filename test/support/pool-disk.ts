@@ -20,13 +20,16 @@ export interface PoolDisk {
 
 const gib = 1024 ** 3;
 
-/** Makes the file system (xfs and btrfs with reflinks, ext4 without) and mounts it; both end with the scratch folder. */
+/**
+ * Makes the file system (xfs and btrfs with reflinks, ext4 without) and mounts it; both end with the scratch folder.
+ * `under`: where its file lies; absent: in the scratch folder itself.
+ */
 export async function makePoolDisk(
   scratch: Scratch,
   kind: DiskKind,
-  options: { bytes?: number } = {},
+  options: { readonly bytes?: number; readonly under?: string } = {},
 ): Promise<PoolDisk> {
-  const folder = mkdtempSync(join(scratch.path, "disk-"));
+  const folder = mkdtempSync(join(options.under ?? scratch.path, "disk-"));
   const image = join(folder, "disk.raw");
   const path = join(folder, "pool");
   mkdirSync(path);
