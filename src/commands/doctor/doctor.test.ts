@@ -41,7 +41,7 @@ test("a folder that is missing or no pool is an error; a pool tells its file sys
   const folder = mkdtempSync(join(tmpdir(), "holdfast-doctor-"));
   try {
     const pool = { name: "fast", backend: "image", path: folder, shared: false, options: { extra: {} } };
-    assert.match((await poolFindings({ ...pool, path: `${folder}/none` }, "a"))[0]?.told ?? "", /ENOENT/);
+    assert.match((await poolFindings({ ...pool, path: `${folder}/none` }, "a"))[0]?.told ?? "", /is not there/);
     assert.match((await poolFindings(pool, "a"))[0]?.fix ?? "", /holdfast pool init/);
     await initPool({ folder, backend: "image", shared: false, node: "a" });
     const findings = await poolFindings(pool, "a");
