@@ -65,11 +65,11 @@ async function compare(
   places: readonly string[],
 ): Promise<Figure> {
   const results: number[][] = places.map(() => []);
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < (bench.quick ? 3 : 7); round += 1) {
     // Each is first once: what the one before left in caches and queues falls on all.
     for (let turn = 0; turn < places.length; turn += 1) {
       const at = (round + turn) % places.length;
-      results[at]?.push(await bytesASecond(places[at] ?? "", args, bench.quick ? 1 : 4));
+      results[at]?.push(await bytesASecond(places[at] ?? "", args, bench.quick ? 1 : 2));
     }
   }
   const [volume = Number.NaN, bare = Number.NaN, pool = Number.NaN] = results.map((each) => median(each) / mib);

@@ -1,5 +1,5 @@
 /** What loop devices carry, as the kernel knows it. */
-import { constants, existsSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
 import { ioctlBuffer } from "./native.ts";
@@ -83,12 +83,19 @@ function attachedNumbers(): number[] {
 /** Changes with every attachment, change of file and detachment of the device; absent before Linux 5.15. */
 function sequence(number: number): string | undefined {
   try {
-    return readFileSync(`/sys/block/loop${number}/diskseq`, "latin1");
+    const fd = openSync(`/sys/block/loop${number}/diskseq`, "r");
+    try {
+      return digits.toString("latin1", 0, readSync(fd, digits));
+    } finally {
+      closeSync(fd);
+    }
   } catch (error) {
     if (isSystemError(error, "ENOENT", "ENODEV")) return undefined;
     throw error;
   }
 }
+/** A read of sysfs gives the whole value at once; this is asked of each of a thousand devices. */
+const digits = Buffer.alloc(32);
 
 interface LoopFile {
   readonly dev: bigint;
@@ -102,11 +109,11 @@ const seen = new Map<number, LoopFile & { readonly sequence: string }>();
  * the kernel numbers: opening and closing it costs, and closing a raw one flushes it.
  */
 export async function loopFile(number: number): Promise<LoopFile | undefined> {
-  if (!isAttached(number)) return undefined;
   // Before the question: an answer about a later attachment is then kept under a number that never comes back.
   const now = sequence(number);
   const known = seen.get(number);
   if (known !== undefined && known.sequence === now) return known;
+  if (!isAttached(number)) return undefined;
   const status = await loopStatus(number);
   if (status && now !== undefined) seen.set(number, { dev: status.dev, ino: status.ino, sequence: now });
   return status;

@@ -22,6 +22,7 @@ export interface MountLine {
 
 /** Spaces and the like are octal; the rest is the bytes as they are. */
 function decoded(text: string): string {
+  if (!/[\\\x80-\xff]/.test(text)) return text;
   return Buffer.from(text.replace(/\\([0-7]{3})/g, octal), "latin1").toString();
 }
 const octal = (_: string, digits: string) => String.fromCharCode(Number.parseInt(digits, 8));
