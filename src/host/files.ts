@@ -46,7 +46,7 @@ export async function sweepTemporaries(folder: string, olderThanMs = 10 * 60_000
   return removed;
 }
 
-async function writeAside(path: string, content: string | Uint8Array): Promise<string> {
+async function writeAside(path: string, content: string | Uint8Array, durable: boolean): Promise<string> {
   const aside = temporaryBeside(path);
   const fd = await openFile(aside, "wx", 0o600);
   try {
@@ -54,7 +54,7 @@ async function writeAside(path: string, content: string | Uint8Array): Promise<s
     for (let at = 0; at < bytes.length; ) {
       at += (await writeBytes(fd, bytes, at, bytes.length - at, at)).bytesWritten;
     }
-    await syncData(fd);
+    if (durable) await syncData(fd);
   } catch (error) {
     await unlink(aside).catch(() => undefined);
     throw error;
@@ -66,14 +66,22 @@ async function writeAside(path: string, content: string | Uint8Array): Promise<s
 
 /** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
-  const aside = await writeAside(path, content);
+  await replaceBy(await writeAside(path, content, true), path);
+  await syncDirectory(dirname(path));
+}
+
+/** As `writeDurably`, but only for as long as the machine runs: a power cut may leave the old content, none, or nothing. */
+export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  await replaceBy(await writeAside(path, content, false), path);
+}
+
+async function replaceBy(aside: string, path: string): Promise<void> {
   try {
     await rename(aside, path);
   } catch (error) {
     await unlink(aside).catch(() => undefined);
     throw error;
   }
-  await syncDirectory(dirname(path));
 }
 
 /**
@@ -81,7 +89,7 @@ export async function writeDurably(path: string, content: string | Uint8Array): 
  * link(2) arbitrates, and where its answer was lost (NFS) the link count of the file aside tells who won.
  */
 export async function createExclusively(path: string, content: string | Uint8Array): Promise<void> {
-  const aside = await writeAside(path, content);
+  const aside = await writeAside(path, content, true);
   try {
     await link(aside, path).catch(async (error: unknown) => {
       if ((await lstat(aside)).nlink !== 2) throw error;

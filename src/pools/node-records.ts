@@ -3,11 +3,10 @@
  * kernel has proved that it is closed. Mounts do not outlive a boot, so records of an earlier boot count as none; on a
  * shared pool a controller elsewhere reads them to learn whether a node has let go.
  */
-import { readFileSync, writeFile } from "node:fs";
-import { readdir, rename, unlink } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { syncDirectory, temporaryBeside, writeDurably } from "../host/files.ts";
+import { syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere, readNow } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
@@ -135,7 +134,7 @@ export class NodeRecords {
 
   async #put(name: string, text: string): Promise<void> {
     const path = join(this.#own, name);
-    const write = this.#durable ? writeDurably : replace;
+    const write = this.#durable ? writeDurably : writeWhole;
     try {
       await write(path, text);
     } catch (error) {
@@ -153,20 +152,6 @@ export class NodeRecords {
       throw error;
     }
     if (this.#durable) await syncDirectory(this.#own);
-  }
-}
-
-const write = promisify(writeFile);
-
-/** Whole or not at all for whoever reads it; not durable. */
-async function replace(path: string, text: string): Promise<void> {
-  const aside = temporaryBeside(path);
-  try {
-    await write(aside, text, { flag: "wx", mode: 0o600 });
-    await rename(aside, path);
-  } catch (error) {
-    await unlink(aside).catch(() => undefined);
-    throw error;
   }
 }
 
