@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere, readNow } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
@@ -91,6 +91,12 @@ export class NodeRecords {
       if (nonce === volume.nonce) found.push(decodeNode(folder));
     }
     return found;
+  }
+
+  /** Those of `nodesWith` that are not this one. */
+  async othersWith(volume: { readonly key: string; readonly nonce: string }): Promise<string[]> {
+    const own = decodeNode(basename(this.#own));
+    return (await this.nodesWith(volume)).filter((node) => node !== own);
   }
 
   /** Keys that this node has records for, of whatever boot. */

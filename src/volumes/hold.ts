@@ -26,7 +26,8 @@ export class Holder {
     return async (maxMs, cut) => {
       const place = await pool.opened(volume);
       if (!place) {
-        const holder = await pool.inUse(volume);
+        const others = await this.#records(pool).othersWith(volume);
+        const holder = others.length > 0 ? `staged on ${others.join(", ")}` : await pool.inUse(volume);
         if (holder !== undefined) {
           throw new Problem(
             "SOURCE_NOT_READY",

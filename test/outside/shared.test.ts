@@ -134,7 +134,8 @@ describe("two nodes on one shared image pool", () => {
     const made = await createSnapshot(two, "of-elsewhere", volume.volumeId).catch(
       (error: { code: string; message: string }) => {
         assert.equal(error.code, "FAILED_PRECONDITION", error.message);
-        assert.match(error.message, /n1|can't see it|can't hold it still/);
+        // Both nodes are on one kernel here, so this one may even see the device of the other.
+        assert.match(error.message, /staged on n1|can't see it/);
       },
     );
     if (made) {
