@@ -2,7 +2,7 @@
  * What every pool that keeps its entries in a folder has in common: the shelves, the promises, pages, deletion in the
  * background and the clean-up after a crash. A backend adds the bytes.
  */
-import { access, constants, readdir } from "node:fs/promises";
+import { access, constants, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sweepTemporaries, writeDurably } from "../host/files.ts";
 import { keepSpareLocks, lockFile } from "../host/locks.ts";
@@ -123,13 +123,15 @@ export abstract class FolderPool {
     await writeDurably(this.volumes.path(volume.key, latchName), encodeLatch(latch));
   }
 
-  /** The latch of an entry that is still aside; blank is the absence of one. */
-  protected async latchAside(aside: Aside, latch: Latch): Promise<void> {
-    if (latch.state !== "blank") await writeDurably(join(aside.path, latchName), encodeLatch(latch));
+  /** The latch of an entry that is still aside; blank is the absence of one. Gives the files that are to be made durable. */
+  protected async latchAside(aside: Aside, latch: Latch): Promise<string[]> {
+    if (latch.state === "blank") return [];
+    await writeFile(join(aside.path, latchName), encodeLatch(latch), { flag: "wx", mode: 0o600 });
+    return [latchName];
   }
 
-  protected async appearVolume(aside: Aside, volume: Volume): Promise<void> {
-    await this.volumes.appear(aside, volume);
+  protected async appearVolume(aside: Aside, volume: Volume, files: readonly string[] = []): Promise<void> {
+    await this.volumes.appear(aside, volume, files);
     this.inventory.present("volume", volume.key, volume.size);
     this.inventory.reclaimed(aside.path);
   }

@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { type BigIntStats, existsSync, lstatSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { renameNoReplace, syncDirectory, writeDurably } from "../host/files.ts";
+import { renameNoReplace, syncDirectory, syncFile, writeDurably } from "../host/files.ts";
 import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
@@ -177,10 +177,15 @@ export class Shelf<T extends Entry> {
     }
   }
 
-  /** Writes the record into the aside, makes all durable and lets it appear. Throws NAME_TAKEN when another was first. */
-  async appear(aside: Aside, entry: T): Promise<void> {
+  /**
+   * Writes the record into the aside, makes that and its `files` durable, and lets it appear. Nobody sees an aside, so all
+   * is written first and synced after: a journal commits it at once. Throws NAME_TAKEN when another was first.
+   */
+  async appear(aside: Aside, entry: T, files: readonly string[] = []): Promise<void> {
     const record = this.#codec.encode(entry);
-    await writeDurably(join(aside.path, recordName), record);
+    await writeFile(join(aside.path, recordName), record, { flag: "wx", mode: 0o600 });
+    for (const name of [recordName, ...files]) await syncFile(join(aside.path, name));
+    await syncDirectory(aside.path);
     const target = this.path(entry.key);
     try {
       await renameNoReplace(aside.path, target);

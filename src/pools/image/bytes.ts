@@ -1,4 +1,4 @@
-/** The files behind volumes: made, copied and grown; durable when each call returns (their names are the caller's). */
+/** The files behind volumes: made, copied and grown; copies and growth are durable when the call returns (names are the caller's). */
 import { closeSync, constants, ftruncate } from "node:fs";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -9,13 +9,12 @@ import { hasCode } from "../record.ts";
 
 const truncate = promisify(ftruncate);
 
-/** A file of `size` bytes that reads as zeros; with `thick` its blocks are there. */
+/** A file of `size` bytes that reads as zeros; with `thick` its blocks are there. Not yet durable: its aside is synced as a whole. */
 export async function makeImage(path: string, size: number, thick: boolean): Promise<void> {
   const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     await truncate(fd, size);
     if (thick) await preallocate(fd, size);
-    await syncFile(fd);
   } finally {
     closeSync(fd);
   }

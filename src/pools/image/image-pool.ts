@@ -107,9 +107,9 @@ export class ImagePool extends FolderPool implements Pool {
       } else {
         await makeImage(data, volume.size, this.#options.thick);
       }
-      await this.latchAside(aside, latch);
+      const latched = await this.latchAside(aside, latch);
       const made: Volume = { ...volume, created: Date.now() };
-      await this.appearVolume(aside, made);
+      await this.appearVolume(aside, made, [dataName, ...latched]);
       return made;
     } catch (error) {
       await this.accounting.withdraw(aside);
