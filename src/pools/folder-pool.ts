@@ -11,7 +11,7 @@ import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
 import { Inventory, inTurns } from "./inventory.ts";
 import { readMarker } from "./marker.ts";
-import type { Key, KeyedPage, Latch, PoolCapacity, Snapshot, Volume } from "./pool.ts";
+import type { Key, KeyedPage, Latch, NewSnapshot, NewVolume, PoolCapacity, Snapshot, Volume } from "./pool.ts";
 import { Presence } from "./presence.ts";
 import { Problem } from "./problem.ts";
 import { readIfThere, readNow } from "./record.ts";
@@ -130,21 +130,68 @@ export abstract class FolderPool {
     return [latchName];
   }
 
-  protected async appearVolume(aside: Aside, volume: Volume, files: readonly string[] = []): Promise<void> {
-    await this.volumes.appear(aside, volume, files);
-    this.inventory.present("volume", volume.key, volume.size);
-    this.inventory.reclaimed(aside.path);
+  /**
+   * A volume from promise to appearance. `build` fills its aside and names the files of it that are not durable yet; what
+   * it throws takes all back.
+   */
+  protected async makeVolume(
+    volume: NewVolume,
+    build: (aside: Aside) => Promise<readonly string[] | undefined>,
+  ): Promise<Volume> {
+    const aside = await this.accounting.promise("volume", volume.key, volume.size);
+    try {
+      const files = await build(aside);
+      const made: Volume = { ...volume, created: Date.now() };
+      await this.volumes.appear(aside, made, files);
+      this.inventory.present("volume", made.key, made.size);
+      this.inventory.reclaimed(aside.path);
+      return made;
+    } catch (error) {
+      await this.accounting.withdraw(aside);
+      throw error;
+    }
   }
 
-  protected async appearSnapshot(aside: Aside, snapshot: Snapshot): Promise<void> {
-    await this.snapshots.appear(aside, snapshot);
-    this.inventory.present("snapshot", snapshot.key, snapshot.size);
-    this.inventory.reclaimed(aside.path);
+  /** A snapshot likewise. `cut` fills its aside, durably, and says what the bytes are. */
+  protected async makeSnapshot(
+    snapshot: NewSnapshot,
+    source: Volume,
+    sourceId: string,
+    cut: (aside: Aside) => Promise<{ readonly fsType: string; readonly latch: Latch }>,
+  ): Promise<Snapshot> {
+    const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
+    try {
+      const content = await cut(aside);
+      const made: Snapshot = {
+        ...snapshot,
+        origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
+        size: source.size,
+        created: Date.now(),
+        access: source.access,
+        ...content,
+      };
+      await this.snapshots.appear(aside, made);
+      this.inventory.present("snapshot", made.key, made.size);
+      this.inventory.reclaimed(aside.path);
+      return made;
+    } catch (error) {
+      await this.accounting.withdraw(aside);
+      throw error;
+    }
   }
 
-  protected async regrown(volume: Volume): Promise<void> {
-    await this.volumes.replace(volume);
-    this.inventory.present("volume", volume.key, volume.size);
+  /** A larger volume: promised, then enlarged, then recorded. */
+  protected async growVolume(volume: Volume, size: number, enlarge: () => Promise<void>): Promise<Volume> {
+    const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
+    try {
+      await enlarge();
+      const grown: Volume = { ...volume, size };
+      await this.volumes.replace(grown);
+      this.inventory.present("volume", grown.key, grown.size);
+      return grown;
+    } finally {
+      await this.accounting.withdraw(promise);
+    }
   }
 
   async recover(): Promise<void> {

@@ -21,29 +21,15 @@ export abstract class PlainPool extends FolderPool implements Pool {
 
   async create(volume: NewVolume): Promise<Volume> {
     if (volume.origin) throw new Problem("SOURCE_UNSUPPORTED", `the pool '${this.name}' makes no copies`);
-    const aside = await this.accounting.promise("volume", volume.key, volume.size);
-    try {
+    return this.makeVolume(volume, async (aside) => {
       await this.build(aside.path, volume);
-      const made: Volume = { ...volume, created: Date.now() };
-      await this.appearVolume(aside, made);
-      return made;
-    } catch (error) {
-      await this.accounting.withdraw(aside);
-      throw error;
-    }
+      return undefined;
+    });
   }
 
   async grow(volume: Volume, size: number): Promise<Volume> {
     if (volume.size >= size) return volume;
-    const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
-    try {
-      await this.enlarge(volume, size);
-      const grown: Volume = { ...volume, size };
-      await this.regrown(grown);
-      return grown;
-    } finally {
-      await this.accounting.withdraw(promise);
-    }
+    return this.growVolume(volume, size, () => this.enlarge(volume, size));
   }
 
   snapshot(): Promise<Snapshot> {

@@ -5,7 +5,7 @@ import type { Call, Capability } from "./api.ts";
 import { isMultiNode, unsupported } from "./capabilities.ts";
 import type { Context } from "./context.ts";
 import { mismatch } from "./matching.ts";
-import { shown } from "./pool-set.ts";
+import { shown, stillThere } from "./pool-set.ts";
 
 export interface AttachRequest {
   readonly id: string;
@@ -35,8 +35,7 @@ export class AttachRules {
       call,
       JSON.stringify(asked),
       async (progress) => {
-        const current = await pool.find(volume.key);
-        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        const current = await stillThere(pool, volume);
         const holders = await attachments.holders(current);
         const next = withHolder(current, holders, asked);
         if (next === holders) return;

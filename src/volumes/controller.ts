@@ -7,6 +7,7 @@ import type { Context } from "./context.ts";
 import { mismatch, sameMap, within } from "./matching.ts";
 import { mountedBeside } from "./mounted.ts";
 import { parseParameters } from "./parameters.ts";
+import { stillThere } from "./pool-set.ts";
 import { chooseSize, fits } from "./sizes.ts";
 import { viewOf } from "./view.ts";
 
@@ -61,8 +62,7 @@ export class VolumeRules {
       JSON.stringify(asked),
       async (progress) => {
         progress.step("growing");
-        const current = await pool.find(volume.key);
-        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        const current = await stillThere(pool, volume);
         return pool.grow(current, wanted);
       },
       { goesOn: true },

@@ -115,6 +115,13 @@ export class PoolSet {
   }
 }
 
+/** The volume as it is now that its lock is held. Throws VOLUME_NOT_FOUND where it went before. */
+export async function stillThere(pool: Pool, volume: Volume): Promise<Volume> {
+  const current = await pool.find(volume.key);
+  if (current?.nonce === volume.nonce) return current;
+  throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+}
+
 /** IDs come from outside: cut, and only what is printable, before they go into a message. */
 export function shown(text: string): string {
   const clean = text.replaceAll(/[^\x20-\x7e]/g, "?");

@@ -15,6 +15,7 @@ import type { Context } from "./context.ts";
 import type { Operation } from "./ledger.ts";
 import { mismatch } from "./matching.ts";
 import { fileSystemOf, look, mountedBeside } from "./mounted.ts";
+import { stillThere } from "./pool-set.ts";
 
 export class StageRules {
   readonly #context: Context;
@@ -34,8 +35,7 @@ export class StageRules {
       call,
       JSON.stringify(request),
       async (operation) => {
-        const current = await pool.find(volume.key);
-        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        const current = await stillThere(pool, volume);
         const readonly = (await this.#attachedReadOnly(pool, current)) || isReadOnly(request.capability.mode);
         await this.#stage(pool, current, request, readonly, operation);
       },

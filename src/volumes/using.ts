@@ -8,6 +8,7 @@ import type { Call, Capability, CapacityRange, Usage } from "./api.ts";
 import { growAfter } from "./content.ts";
 import type { Context } from "./context.ts";
 import { look } from "./mounted.ts";
+import { stillThere } from "./pool-set.ts";
 import { fits } from "./sizes.ts";
 
 /** Milliseconds: a file system that does not answer in this time does not answer. */
@@ -53,8 +54,7 @@ export class UseRules {
       call,
       JSON.stringify(asked),
       async (progress) => {
-        const current = await pool.find(volume.key);
-        if (current?.nonce !== volume.nonce) throw new Problem("VOLUME_NOT_FOUND", "the volume was deleted meanwhile");
+        const current = await stillThere(pool, volume);
         const record = await this.#at(pool, current, asked.path);
         if (!fits(current.size, asked.capacity)) {
           throw new Problem("SIZE_OUT_OF_RANGE", `the volume has ${current.size} bytes; the controller grows it first`);

@@ -75,55 +75,27 @@ export class DirectoryPool extends FolderPool implements Pool {
 
   async create(volume: NewVolume): Promise<Volume> {
     const source = volume.origin && (await this.#source(volume.origin));
-    const aside = await this.accounting.promise("volume", volume.key, volume.size);
-    try {
+    return this.makeVolume(volume, async (aside) => {
       if (source === undefined) await this.#trees.make(aside.path, dataName, volume.size);
       else await this.#trees.copy(source, aside.path, dataName, volume.size);
-      const made: Volume = { ...volume, created: Date.now() };
-      await this.appearVolume(aside, made);
-      return made;
-    } catch (error) {
-      await this.accounting.withdraw(aside);
-      throw error;
-    }
+      return undefined;
+    });
   }
 
   async grow(volume: Volume, size: number): Promise<Volume> {
     if (volume.size >= size) return volume;
-    const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
-    try {
-      const grown = { ...volume, size };
-      await this.#trees.limit(this.#data(volume), size);
-      await this.regrown(grown);
-      return grown;
-    } finally {
-      await this.accounting.withdraw(promise);
-    }
+    return this.growVolume(volume, size, () => this.#trees.limit(this.#data(volume), size));
   }
 
   /** One instant of the tree, what its users have only in memory left out: the kernel commits before it copies. */
   async snapshot(snapshot: NewSnapshot, source: Volume, sourceId: string, work: Progress): Promise<Snapshot> {
     if (!this.#trees.copies)
       throw new Problem("FEATURE_ABSENT", `the pool '${this.name}' has no snapshots: it is not on btrfs`);
-    const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
-    try {
+    return this.makeSnapshot(snapshot, source, sourceId, async (aside) => {
       work.step("cutting");
       await this.#trees.copy(this.#data(source), aside.path, dataName, source.size);
-      const made: Snapshot = {
-        ...snapshot,
-        origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
-        size: source.size,
-        created: Date.now(),
-        access: source.access,
-        fsType: "",
-        latch: { state: "blank" },
-      };
-      await this.appearSnapshot(aside, made);
-      return made;
-    } catch (error) {
-      await this.accounting.withdraw(aside);
-      throw error;
-    }
+      return { fsType: "", latch: { state: "blank" } };
+    });
   }
 
   async open(volume: Volume): Promise<Opened> {

@@ -94,8 +94,7 @@ export class ImagePool extends FolderPool implements Pool {
     volume: NewVolume,
     work: Progress & { hold: Hold; finish: (device: string, latch: Latch) => Promise<Latch> },
   ): Promise<Volume> {
-    const aside = await this.accounting.promise("volume", volume.key, volume.size);
-    try {
+    return this.makeVolume(volume, async (aside) => {
       const data = join(aside.path, dataName);
       let latch: Latch = { state: "blank" };
       if (volume.origin) {
@@ -107,28 +106,14 @@ export class ImagePool extends FolderPool implements Pool {
       } else {
         await makeImage(data, volume.size, this.#options.thick);
       }
-      const latched = await this.latchAside(aside, latch);
-      const made: Volume = { ...volume, created: Date.now() };
-      await this.appearVolume(aside, made, [dataName, ...latched]);
-      return made;
-    } catch (error) {
-      await this.accounting.withdraw(aside);
-      throw error;
-    }
+      return [dataName, ...(await this.latchAside(aside, latch))];
+    });
   }
 
   async grow(volume: Volume, size: number): Promise<Volume> {
     if (volume.size >= size) return volume;
     await sizeOf(this.#data(volume), volume.size);
-    const promise = await this.accounting.promise("grow", volume.key, size - volume.size);
-    try {
-      await growImage(this.#data(volume), size, this.#options.thick);
-      const grown = { ...volume, size };
-      await this.regrown(grown);
-      return grown;
-    } finally {
-      await this.accounting.withdraw(promise);
-    }
+    return this.growVolume(volume, size, () => growImage(this.#data(volume), size, this.#options.thick));
   }
 
   async snapshot(
@@ -137,25 +122,11 @@ export class ImagePool extends FolderPool implements Pool {
     sourceId: string,
     work: Progress & { hold: Hold },
   ): Promise<Snapshot> {
-    const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
-    try {
+    return this.makeSnapshot(snapshot, source, sourceId, async (aside) => {
       const latch = await this.latch(source);
       await this.#cut({ path: this.#data(source), size: source.size }, join(aside.path, dataName), work.hold, work);
-      const made: Snapshot = {
-        ...snapshot,
-        origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
-        size: source.size,
-        created: Date.now(),
-        access: source.access,
-        fsType: source.fsType,
-        latch,
-      };
-      await this.appearSnapshot(aside, made);
-      return made;
-    } catch (error) {
-      await this.accounting.withdraw(aside);
-      throw error;
-    }
+      return { fsType: source.fsType, latch };
+    });
   }
 
   open(volume: Volume, options: OpenOptions, work: Progress): Promise<Opened> {
