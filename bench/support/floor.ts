@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { filesystem } from "../../src/host/filesystems/filesystem.ts";
 import { attachLoop, detachLoop } from "../../src/host/loop.ts";
 import { bind, mountFilesystem, unmount } from "../../src/host/mounts.ts";
+import { plainRun } from "./plain-run.ts";
 
 /** Where volumes lie, and where they are mounted. */
 export interface FloorPlace {
@@ -31,7 +32,14 @@ export async function directoryLife(place: FloorPlace, name: string): Promise<vo
   await rmdir(data);
 }
 
-export async function mountedLife(place: FloorPlace, name: string, fsType: string, size: number): Promise<void> {
+/** `asDriver`: mkfs is started as the driver starts programs (posix_spawn on another thread), not as Node does. */
+export async function mountedLife(
+  place: FloorPlace,
+  name: string,
+  fsType: string,
+  size: number,
+  asDriver = false,
+): Promise<void> {
   const data = await sparseFile(place, name, size);
   const { staging, target } = paths(place, name);
   mkdirSync(staging);
@@ -39,7 +47,7 @@ export async function mountedLife(place: FloorPlace, name: string, fsType: strin
   if (!fs) throw new Error(`no file system ${fsType}`);
   const loop = await attachLoop({ path: data, autoclear: true, blockSize: 4096 });
   try {
-    await fs.format(loop.device, { fresh: true });
+    await fs.format(loop.device, { fresh: true, ...(asDriver ? {} : { runner: plainRun }) });
     await mountFilesystem({ device: loop.device, target: staging, fsType, flags: fs.mountFlags });
   } finally {
     loop.close();

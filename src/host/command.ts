@@ -2,8 +2,9 @@
  * The one place where programs are started: no shell, a fixed locale and path, a process group of its own, limits on
  * time, memory and output, and one typed error.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { limitMemory } from "./native.ts";
+import { type Child, type End, startProgram } from "./spawn.ts";
+import { isSystemError } from "./system-error.ts";
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
@@ -83,87 +84,91 @@ export function run(program: string, args: readonly string[], options: RunOption
   const { signal, timeoutMs = defaultTimeoutMs, memoryBytes } = options;
   if (signal?.aborted) return Promise.reject(new CommandError(program, args, "aborted", "not started: cancelled"));
   const started = performance.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      env: environment,
-      detached: true,
-      stdio: [
-        options.input === undefined ? "ignore" : "pipe",
-        "pipe",
-        "pipe",
-        ...(options.keeps === undefined ? [] : [options.keeps]),
-      ],
-    });
-    const stdout = collect(child.stdout);
-    const stderr = collect(child.stderr);
-    let reason: CommandFailure = "exit";
-    const timers: NodeJS.Timeout[] = [];
-    const said = () => ({ stdout: stdout(), stderr: stderr() });
-    const finish = () => {
-      for (const timer of timers) clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    };
-    const stop = (why: CommandFailure) => {
-      if (reason !== "exit") return;
-      reason = why;
-      killGroup(child, "SIGTERM");
-      timers.push(setTimeout(() => killGroup(child, "SIGKILL"), politeMs));
-      timers.push(
-        setTimeout(() => {
-          finish();
-          child.unref();
-          child.stdout?.destroy();
-          child.stderr?.destroy();
-          const what = `process ${child.pid} cannot be killed; it waits in the kernel`;
-          reject(new CommandError(program, args, "unkillable", what, said()));
-        }, politeMs + reapMs),
-      );
-    };
-    const abort = () => stop("aborted");
-    signal?.addEventListener("abort", abort, { once: true });
-    timers.push(setTimeout(() => stop("timeout"), timeoutMs));
+  const { promise, resolve, reject } = Promise.withResolvers<Output>();
+  let child: Child | undefined;
+  let said = () => ({ stdout: "", stderr: "" });
+  let reason: CommandFailure = "exit";
+  const timers: NodeJS.Timeout[] = [];
+  const stop = (why: CommandFailure) => {
+    if (reason !== "exit") return;
+    reason = why;
+    // One that is only being started is ended as soon as it has a number.
+    killGroup(child, "SIGTERM");
+    timers.push(setTimeout(() => killGroup(child, "SIGKILL"), politeMs));
+    timers.push(setTimeout(giveUp, politeMs + reapMs));
+  };
+  const giveUp = () => {
+    finish();
+    for (const stream of [child?.stdin, child?.stdout, child?.stderr]) stream?.destroy();
+    const what = `process ${child?.pid ?? "that starts"} cannot be killed; it waits in the kernel`;
+    reject(new CommandError(program, args, "unkillable", what, said()));
+  };
+  const abort = () => stop("aborted");
+  const finish = () => {
+    for (const timer of timers) clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  };
+  signal?.addEventListener("abort", abort, { once: true });
+  timers.push(setTimeout(() => stop("timeout"), timeoutMs));
 
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      finish();
-      const missing = error.code === "ENOENT";
-      const what = missing ? "there is no such program" : error.message;
-      reject(new CommandError(program, args, missing ? "missing" : "exit", what));
-    });
-    if (child.pid !== undefined) {
-      // From outside, for a program that sets the limit and then becomes the other costs a start of its own.
-      if (memoryBytes !== undefined) limitMemory(child.pid, memoryBytes);
-      options.onStart?.(child.pid);
-    }
-    child.stdin?.on("error", () => undefined);
-    child.stdin?.end(options.input);
-    child.on("close", (code, killedBy) => {
-      finish();
-      const end = { ...said(), exitCode: code ?? undefined, killedBy: killedBy ?? undefined };
-      if (code === 0 && reason === "exit") return resolve({ ...end, ms: performance.now() - started });
-      reject(new CommandError(program, args, reason, describe(reason, code, killedBy, timeoutMs), end));
-    });
-  });
+  const begun = (it: Child) => {
+    child = it;
+    if (reason !== "exit") killGroup(it, "SIGKILL");
+    const [stdout, stderr] = [collect(it.stdout), collect(it.stderr)];
+    said = () => ({ stdout: stdout.text(), stderr: stderr.text() });
+    // From outside, for a program that sets the limit and then becomes the other costs a start of its own.
+    if (memoryBytes !== undefined) limitMemory(it.pid, memoryBytes);
+    options.onStart?.(it.pid);
+    it.stdin?.on("error", () => undefined);
+    it.stdin?.end(options.input ?? "");
+    return Promise.all([it.ended, stdout.closed, stderr.closed]);
+  };
+  const over = ([{ code, killedBy }]: readonly [End, ...unknown[]]) => {
+    finish();
+    const end = { ...said(), exitCode: code, killedBy };
+    if (code === 0 && reason === "exit") return resolve({ ...end, ms: performance.now() - started });
+    reject(new CommandError(program, args, reason, describe(reason, code, killedBy, timeoutMs), end));
+  };
+  const failed = (error: unknown) => {
+    finish();
+    const missing = isSystemError(error, "ENOENT", "ENOTDIR");
+    const what = missing ? "there is no such program" : error instanceof Error ? error.message : String(error);
+    reject(new CommandError(program, args, missing ? "missing" : "exit", what));
+  };
+  startProgram(program, args, { environment, input: options.input !== undefined, keeps: options.keeps })
+    .then(begun)
+    .then(over, failed);
+  return promise;
 }
 
-function describe(reason: CommandFailure, code: number | null, killedBy: string | null, timeoutMs: number): string {
+function describe(
+  reason: CommandFailure,
+  code: number | undefined,
+  killedBy: string | undefined,
+  timeoutMs: number,
+): string {
   if (reason === "timeout") return `stopped after ${timeoutMs} ms`;
   if (reason === "aborted") return "stopped: cancelled";
   if (reason === "missing") return "there is no such program";
-  return code === null ? `killed by ${killedBy}` : `exit code ${code}`;
+  return code === undefined ? `killed by ${killedBy}` : `exit code ${code}`;
 }
 
-function collect(stream: NodeJS.ReadableStream | null): () => string {
+function collect(stream: NodeJS.ReadableStream): { text(): string; readonly closed: Promise<void> } {
   const chunks: Buffer[] = [];
   let size = 0;
-  stream?.on("data", (chunk: Buffer) => {
+  stream.on("data", (chunk: Buffer) => {
     if (size < outputLimit) chunks.push(chunk.subarray(0, outputLimit - size));
     size += chunk.length;
   });
-  return () => Buffer.concat(chunks).toString();
+  const closed = new Promise<void>((resolve) => {
+    stream.on("close", resolve);
+    stream.on("error", () => undefined);
+  });
+  return { text: () => Buffer.concat(chunks).toString(), closed };
 }
 
-function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
+function killGroup(child: Child | undefined, signal: NodeJS.Signals): void {
+  if (child === undefined) return;
   try {
     process.kill(-child.pid, signal);
   } catch {

@@ -7,7 +7,7 @@ import koffi from "koffi";
 import { type Lane, ordinary } from "./lane.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
-type Value = number | bigint | string | Buffer | null;
+type Value = number | bigint | string | Buffer | null | readonly (string | null)[];
 interface Native {
   (...args: Value[]): number | bigint;
   async(...args: [...Value[], (error: unknown, result: number | bigint) => void]): void;

@@ -14,6 +14,8 @@ export interface ToolOptions {
   readonly timeoutMs?: number | undefined;
   /** Address space for checkers; absent: no limit. */
   readonly memoryBytes?: number | undefined;
+  /** Starts the programs; absent: `run`. */
+  readonly runner?: typeof run | undefined;
 }
 
 export interface FormatOptions extends ToolOptions {
@@ -63,11 +65,17 @@ export async function runTool(
   options: ToolOptions,
   timeoutMs?: number,
 ): Promise<Output> {
-  const { signal, onStart, memoryBytes } = options;
+  const { signal, onStart, memoryBytes, runner = run } = options;
   const device = args.find((each) => each.startsWith("/dev/"));
   const keeps = device === undefined ? undefined : await openFile(device, constants.O_RDONLY);
   try {
-    return await run(program, args, { signal, onStart, memoryBytes, keeps, timeoutMs: options.timeoutMs ?? timeoutMs });
+    return await runner(program, args, {
+      signal,
+      onStart,
+      memoryBytes,
+      keeps,
+      timeoutMs: options.timeoutMs ?? timeoutMs,
+    });
   } finally {
     if (keeps !== undefined) await closeFile(keeps);
   }
