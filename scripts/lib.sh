@@ -77,3 +77,48 @@ need_sanity() {
     { tail -20 "$CACHE/go.log" >&2; fail "csi-sanity could not be built"; }
   printf '%s' "$sum" >"$SANITY.sum"
 }
+
+# need_go_programs MODULE FLAGS PACKAGE ...: Go programs of a module below test/cluster, in .cache/cluster/bin, each built
+# once for each state of the module's go.mod and go.sum.
+need_go_programs() {
+  module="$HERE/test/cluster/$1" flags=$2
+  shift 2
+  sum=$(cat "$module/go.mod" "$module/go.sum" | cksum)
+  mkdir -p "$CACHE/cluster/bin"
+  for package in "$@"; do
+    program="$CACHE/cluster/bin/${package##*/}"
+    if [ -x "$program" ] && [ "$(cat "$program.sum" 2>/dev/null)" = "$sum" ]; then continue; fi
+    need_go
+    say "building ${package##*/} (once; the first of them takes minutes, for what they share)"
+    # Beside it first: two runs at once each make a whole one.
+    (cd "$module" && CGO_ENABLED=0 nice "$GO" build -trimpath -buildvcs=false -ldflags "-s -w $flags" -o "$program.$$" "$package" \
+      >"$CACHE/go.log" 2>&1) || { tail -20 "$CACHE/go.log" >&2; fail "${package##*/} could not be built"; }
+    mv "$program.$$" "$program"
+    printf '%s' "$sum" >"$program.sum"
+  done
+}
+
+# A Kubernetes for tests: programs of its release, etcd, and what runs containers.
+need_kubernetes() {
+  need_tools etcd:etcd-server containerd:containerd runc:runc busybox:busybox-static ip:iproute2 openssl:openssl setpriv:util-linux
+  [ -x /usr/lib/cni/bridge ] || need_tools no-such-program:containernetworking-plugins
+  # Without these, clients are told v0.0.0.
+  version=v1.34.4 of=k8s.io/component-base/version
+  need_go_programs kubernetes "-X $of.gitVersion=$version -X $of.gitMajor=1 -X $of.gitMinor=34" \
+    k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager \
+    k8s.io/kubernetes/cmd/kube-scheduler k8s.io/kubernetes/cmd/kubelet k8s.io/kubernetes/cmd/kubectl
+}
+
+# The upstream sidecars, to be compared with; two modules, for they are made with different releases of Kubernetes' libraries.
+need_sidecars() {
+  csi=github.com/kubernetes-csi
+  need_go_programs sidecars "" $csi/external-provisioner/v6/cmd/csi-provisioner \
+    $csi/external-attacher/v4/cmd/csi-attacher $csi/external-resizer/v2/cmd/csi-resizer
+  need_go_programs snapshotter "" $csi/external-snapshotter/v8/cmd/csi-snapshotter $csi/external-snapshotter/v8/cmd/snapshot-controller
+  if [ ! -d "$CACHE/cluster/crd" ]; then
+    need_go
+    crd=$(cd "$HERE/test/cluster/snapshotter" && "$GO" list -m -f '{{.Dir}}' $csi/external-snapshotter/client/v8)/config/crd
+    rm -rf "$CACHE/cluster/crd.$$" && mkdir "$CACHE/cluster/crd.$$" && cp "$crd"/*storage.k8s.io_*.yaml "$CACHE/cluster/crd.$$"
+    chmod u+w "$CACHE/cluster/crd.$$"/* && mv "$CACHE/cluster/crd.$$" "$CACHE/cluster/crd"
+  fi
+}

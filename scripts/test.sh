@@ -1,19 +1,24 @@
 #!/bin/sh
-# All tests, the quick ones first: npm test, or npm test -- PART ... with check, unit, outside or conformance.
+# All tests, the quick ones first: npm test, or npm test -- PART ... with check, unit, outside, conformance or cluster.
 # Ends with one line: N passed, N failed, N skipped. Exit code 1 when anything failed or was left behind.
 set -eu
 . "$(dirname "$0")/lib.sh"
 cd "$HERE"
 if [ -z "$dim" ]; then export NO_COLOR=1; fi
 for part in "$@"; do
-  case $part in check | unit | outside | conformance) ;; *) fail "no such part of the tests: $part (check, unit, outside, conformance)" ;; esac
+  case $part in check | unit | outside | conformance | cluster) ;; *) fail "no such part of the tests: $part (check, unit, outside, conformance, cluster)" ;; esac
 done
-parts=${*:-check unit outside conformance}
+parts=${*:-check unit outside conformance cluster}
 need_root
 need_packages
 need_driver_tools
-case $parts in *outside* | *conformance*) need_tools losetup:mount setpriv:util-linux ;; esac
+case $parts in *outside* | *conformance* | *cluster*) need_tools losetup:mount setpriv:util-linux ;; esac
 case $parts in *conformance*) need_sanity ;; esac
+case $parts in *cluster*)
+  need_kubernetes
+  need_sidecars
+  ;;
+esac
 
 # Everything that the tests make lies in here, so that what is left can be told from what others do on this machine.
 # Open to all, so that what keeps an unprivileged user out is the driver's own doing.
@@ -55,7 +60,8 @@ for part in $parts; do
       if sh scripts/check.sh; then add check 1 0 0 $(($(date +%s) - began)); else add check 0 1 0 $(($(date +%s) - began)); fi
       ;;
     unit) node_tests unit 'src/**/*.test.ts' 'scripts/**/*.test.ts' 'examples/**/*.test.ts' ;;
-    outside) node_tests outside 'test/**/*.test.ts' ;;
+    outside) node_tests outside 'test/!(cluster)/**/*.test.ts' ;;
+    cluster) node_tests cluster 'test/cluster/**/*.test.ts' ;;
     conformance)
       began=$(date +%s) code=0
       bin/holdfast-node test/conformance/run.ts "$SANITY" "$results/conformance" || code=1
