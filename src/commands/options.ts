@@ -6,7 +6,7 @@ import { parseSize } from "../config/size.ts";
 import { type Format, formats } from "./output.ts";
 
 /** Wraps a reader so that what it throws becomes a usage error that names the option. */
-function reader<T>(parse: (text: string) => T): (text: string) => T {
+export function reader<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
       return parse(text);
@@ -21,6 +21,11 @@ export const durationOf = reader(parseDuration);
 export const countOf = reader((text) => {
   if (!/^\d{1,9}$/.test(text)) throw new Error("write a whole number");
   return Number(text);
+});
+
+export const absolutePathOf = reader((text) => {
+  if (!text.startsWith("/")) throw new Error("write an absolute path");
+  return text;
 });
 
 /** Collects `k=v` of a repeated option. */

@@ -8,6 +8,7 @@ import { poolInit } from "./pool-init.ts";
 import { poolShow } from "./pool-show.ts";
 import { probe } from "./probe.ts";
 import { quickstart } from "./quickstart.ts";
+import { registrar } from "./registrar.ts";
 import { type Flag, serveFlags } from "./serve-flags.ts";
 import { snapshotCreate } from "./snapshot-create.ts";
 import { snapshotDelete } from "./snapshot-delete.ts";
@@ -53,7 +54,7 @@ export function program(): Command {
     .summary("work with snapshots of any CSI driver")
     .description("Work with snapshots of any CSI driver.");
   for (const add of [snapshotCreate, snapshotList, snapshotDelete]) add(snapshot);
-  for (const add of [info, probe, doctor, quickstart, completion]) add(root);
+  for (const add of [info, probe, doctor, registrar, quickstart, completion]) add(root);
   return root;
 }
 

@@ -10,13 +10,11 @@ import { createLog, type Log } from "../observe/log.ts";
 import type { Readiness } from "../volumes/api.ts";
 import { openDriver } from "../volumes/driver.ts";
 import { parseServeFlags } from "./serve-flags.ts";
+import { endOnSurprise, stopOnSignal } from "./stop-on-signal.ts";
 import { version } from "./version.ts";
 
 /** How often it is asked again whether a pool that was missing at the start is there now. */
 const askAgainMs = 2000;
-
-/** A terminal and its shell, or timeout(1), send the same signal to a process and to its group: that is one wish. */
-const oneWishMs = 500;
 
 /** Runs until a signal; the process then ends by itself. Throws what makes a start impossible. */
 export async function serve(args: readonly string[]): Promise<void> {
@@ -47,29 +45,14 @@ export async function serve(args: readonly string[]): Promise<void> {
   driver.start();
   const watch = announce(config, driver.readiness, server.socketPath, log);
 
-  let stoppingSince: number | undefined;
-  const stop = async (signal: string) => {
-    if (stoppingSince !== undefined) {
-      if (performance.now() - stoppingSince < oneWishMs) return;
-      log.warn({ signal }, "stopped at once, at the second signal; the next start finishes what was left");
-      process.exit(1);
-    }
-    stoppingSince = performance.now();
+  stopOnSignal(log, async (signal) => {
     clearInterval(watch);
     log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
-    try {
-      const until = performance.now() + config.graceSeconds * 1000;
-      await server.stop({ graceMs: config.graceSeconds * 1000 });
-      // What goes on for callers that left, as a long copy, gets what is left of the time.
-      await driver.stop(Math.max(0, until - performance.now()));
-      log.info({}, "stopped");
-      process.exit(0);
-    } catch (error) {
-      log.error({ error }, "did not stop cleanly");
-      process.exit(1);
-    }
-  };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop(signal));
+    const until = performance.now() + config.graceSeconds * 1000;
+    await server.stop({ graceMs: config.graceSeconds * 1000 });
+    // What goes on for callers that left, as a long copy, gets what is left of the time.
+    await driver.stop(Math.max(0, until - performance.now()));
+  });
 }
 
 /** Says once that the driver is ready, or first what it waits for. */
@@ -93,14 +76,4 @@ function announce(config: Config, readiness: Readiness, socket: string, log: Log
   const timer = setInterval(safely, askAgainMs);
   safely();
   return timer;
-}
-
-/** An error that nobody expected leaves unknown state behind: the process ends, and the next start reads the disk. */
-function endOnSurprise(log: Log): void {
-  const end = (what: string) => (error: unknown) => {
-    log.error({ error }, what);
-    process.exit(1);
-  };
-  process.on("uncaughtException", end("uncaught exception"));
-  process.on("unhandledRejection", end("unhandled rejection"));
 }

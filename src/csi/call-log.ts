@@ -41,7 +41,9 @@ export function logCall(
     requestId: call.requestId,
     ...(failure === undefined ? {} : { problem: failure.problem, message: failure.message }),
   };
-  if (failure === undefined) log.info(entry, "call");
+  // Somebody probes every few seconds.
+  if (failure === undefined && call.rpc === "Probe") log.debug(entry, "call");
+  else if (failure === undefined) log.info(entry, "call");
   else if (failure.error !== undefined) log.error({ ...entry, error: failure.error }, "call");
   else if (failure.code === status.INTERNAL || failure.code === status.DATA_LOSS) log.error(entry, "call");
   else log.warn(entry, "call");

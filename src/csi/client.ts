@@ -13,6 +13,7 @@ import {
 import { Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { socketPathOf } from "./endpoint.ts";
 import { Controller, GroupController, Identity, Node } from "./gen/csi_pb.ts";
+import { Registration } from "./gen/registration_pb.ts";
 import { deepestMessage, methodPath } from "./wire.ts";
 
 export interface CallOptions {
@@ -66,6 +67,26 @@ const largestAnswer = 64 * 1024 * 1024;
  * the address is not of a unix socket.
  */
 export function connect(address: string): CsiClient {
+  const { methods, close } = open(address);
+  return {
+    identity: methods(Identity),
+    controller: methods(Controller),
+    groupController: methods(GroupController),
+    node: methods(Node),
+    close,
+  };
+}
+
+/** A client of a registration socket, as the kubelet is one. `close` as a CsiClient's. */
+export function connectRegistration(address: string): Methods<typeof Registration> & Pick<CsiClient, "close"> {
+  const { methods, close } = open(address);
+  return { ...methods(Registration), close };
+}
+
+function open(address: string): {
+  readonly methods: <S extends DescService>(service: S) => Methods<S>;
+  readonly close: () => void;
+} {
   const path = socketPathOf(address);
   const channel = new Client(`unix:${path}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": largestAnswer,
@@ -79,12 +100,8 @@ export function connect(address: string): CsiClient {
     "grpc.use_local_subchannel_pool": 1,
   });
   const running = new Set<ClientUnaryCall>();
-  const methods = <S extends DescService>(service: S) => methodsOf(channel, path, running, service);
   return {
-    identity: methods(Identity),
-    controller: methods(Controller),
-    groupController: methods(GroupController),
-    node: methods(Node),
+    methods: (service) => methodsOf(channel, path, running, service),
     close: () => {
       for (const call of running) call.cancel();
       channel.close();

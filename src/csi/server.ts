@@ -1,14 +1,12 @@
 /** The driver on its socket. */
-import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Log } from "../observe/log.ts";
 import type { ControllerRules, Features, NodeRules, Readiness } from "../volumes/api.ts";
 import { controllerHandlers } from "./controller.ts";
-import { Dispatcher } from "./dispatch.ts";
 import { socketPathOf } from "./endpoint.ts";
 import { Controller, GroupController, Identity, Node, SnapshotMetadata } from "./gen/csi_pb.ts";
+import { type RunningServer, serveOn } from "./grpc-server.ts";
 import { identityHandlers } from "./identity.ts";
 import { nodeHandlers } from "./node.ts";
-import { listenOn } from "./socket.ts";
 
 export type ServiceName = "identity" | "controller" | "node";
 
@@ -37,19 +35,7 @@ export interface ServerOptions {
   };
 }
 
-export interface RunningServer {
-  readonly socketPath: string;
-  /**
-   * The socket goes, new calls are UNAVAILABLE, running ones have `graceMs` milliseconds to finish; then they are aborted,
-   * and a second later their connections are cut. May be called twice.
-   */
-  stop(options: { readonly graceMs: number }): Promise<void>;
-}
-
 const noFeatures: Features = { snapshots: false, clones: false, expand: false, attach: false, topology: false };
-const defaultMessageBytes = 4 * 1024 * 1024;
-/** How long the last answers may take to reach their callers once all calls are done. */
-const flushWithinMs = 250;
 
 /**
  * Serves CSI on a socket that only this process's user can connect to (mode 0600). When it resolves, calls are answered.
@@ -62,47 +48,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const features = options.info.features ?? rules.controller?.features ?? noFeatures;
   const hasController = options.info.hasController ?? services.has("controller");
   const info = { ...options.info, features, hasController };
-  const server = new Server({
-    "grpc.max_receive_message_length": options.limits?.messageBytes ?? defaultMessageBytes,
-    "grpc.max_send_message_length": -1,
-    // It keeps a record of every connection, and the kubelet makes one for each call.
-    "grpc.enable_channelz": 0,
-  });
-  const dispatcher = new Dispatcher(log);
-  dispatcher.register(server, Identity, identityHandlers(info, rules.readiness));
   const { controller, node } = rules;
-  dispatcher.register(
-    server,
-    Controller,
-    services.has("controller") && controller ? controllerHandlers(controller) : undefined,
-  );
-  dispatcher.register(server, Node, services.has("node") && node ? nodeHandlers(node, features) : undefined);
-  dispatcher.register(server, GroupController, undefined);
-  dispatcher.register(server, SnapshotMetadata, undefined);
-  // grpc-js makes its own sockets readable for all and in two steps; so ours is made here and its connections handed over.
-  const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = await listenOn(socketPath, (connection) => connections.injectConnection(connection));
-
-  const stop = async (graceMs: number) => {
-    // In this order: from the moment of the call on, nothing new begins.
-    const drained = dispatcher.drain(graceMs);
-    await listener.close();
-    await drained;
-    await new Promise<void>((resolve) => {
-      const cut = setTimeout(resolve, flushWithinMs);
-      server.tryShutdown(() => {
-        clearTimeout(cut);
-        resolve();
-      });
-    });
-    server.forceShutdown();
-  };
-  let stopped: Promise<void> | undefined;
-  return {
+  return serveOn(
     socketPath,
-    stop: ({ graceMs }) => {
-      stopped ??= stop(graceMs);
-      return stopped;
+    log,
+    (dispatcher, server) => {
+      dispatcher.register(server, Identity, identityHandlers(info, rules.readiness));
+      dispatcher.register(
+        server,
+        Controller,
+        services.has("controller") && controller ? controllerHandlers(controller) : undefined,
+      );
+      dispatcher.register(server, Node, services.has("node") && node ? nodeHandlers(node, features) : undefined);
+      dispatcher.register(server, GroupController, undefined);
+      dispatcher.register(server, SnapshotMetadata, undefined);
     },
-  };
+    options.limits?.messageBytes,
+  );
 }

@@ -15,6 +15,8 @@ const answerWithinMs = 1000;
 export interface Listener {
   /** No new connections, and the socket's file goes, if it is still ours. May be called twice. */
   close(): Promise<void>;
+  /** Whether the socket's file is still there, and ours: who comes by its path reaches this process. */
+  inPlace(): Promise<boolean>;
 }
 
 /** Listens on `path`. Throws an EndpointError when the directory is missing or somebody answers on the socket already. */
@@ -30,7 +32,10 @@ export async function listenOn(path: string, accept: (connection: Socket) => voi
   try {
     const ours = await stat(aside);
     await putInPlace(aside, path);
-    return { close: () => close(server, path, ours.ino) };
+    return {
+      close: () => close(server, path, ours.ino),
+      inPlace: async () => (await lstat(path).catch(ignoreMissing))?.ino === ours.ino,
+    };
   } catch (error) {
     server.close();
     throw error;

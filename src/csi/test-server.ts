@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { createLog } from "../observe/log.ts";
 import type { ControllerRules, Features, NodeRules, VolumeView } from "../volumes/api.ts";
 import { type CsiClient, connect } from "./client.ts";
-import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+import type { RunningServer } from "./grpc-server.ts";
+import { type ServerOptions, startServer } from "./server.ts";
 
 export const allFeatures: Features = { snapshots: true, clones: true, expand: true, attach: true, topology: true };
 
