@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { codeSpans, pages, root } from "./pages.ts";
 
-test("the reference page of the log has every text that the driver logs", () => {
-  const described = new Set(codeSpans(pages().get("docs/reference/log.md") ?? ""));
+test("the reference pages of the log have every text that the driver logs", () => {
+  const told = ["docs/reference/log.md", "docs/reference/kubernetes-log.md"];
+  const described = new Set(told.flatMap((page) => [...codeSpans(pages().get(page) ?? "")]));
   const src = join(root, "src");
   const files = readdirSync(src, { recursive: true, encoding: "utf8" });
   const texts = files

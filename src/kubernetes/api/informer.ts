@@ -48,6 +48,7 @@ export interface Informer<T> {
 const firstWaitMs = 500;
 const longestWaitMs = 30_000;
 const watchSeconds = 300;
+const shortestWatchMs = 1_000;
 
 export const keyOf = (name: string, namespace?: string): string =>
   namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
@@ -170,7 +171,8 @@ export function startInformer<T extends ApiObject>(
           }
         }
         version = await follow(version);
-        failures = 0;
+        // A server that ends each watch as it begins is not asked without a pause.
+        failures = performance.now() - began < shortestWatchMs ? failures + 1 : 0;
       } catch (error) {
         if (signal.aborted) break;
         // A watch that ran for a while ended for a reason of its own: the next begins at once.

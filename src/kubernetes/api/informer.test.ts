@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Node } from "kubernetes-types/core/v1.js";
+import { openClient } from "./client.ts";
+import { type InformerOptions, startInformer } from "./informer.ts";
+import { nodes } from "./resources.ts";
+import { silent, startTestApi, until } from "./test-server.ts";
+
+async function following(options: InformerOptions<Node> = {}) {
+  const api = await startTestApi();
+  const stop = new AbortController();
+  const client = openClient(api.cluster, "test");
+  api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "1" } } });
+  const informer = startInformer(client, nodes, options, silent, stop.signal);
+  const seen: string[] = [];
+  informer.on(({ kind, object }) => seen.push(`${kind} ${object.metadata?.name}`));
+  await informer.synced;
+  return {
+    api,
+    client,
+    informer,
+    seen,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      client.close();
+      await api[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("what is there and what changes is seen, in order", async () => {
+  await using it = await following();
+  it.api.put("/api/v1/nodes/b", {});
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "2" } } });
+  it.api.remove("/api/v1/nodes/b");
+  await until(() => it.seen.length === 4, "four changes");
+  assert.deepEqual(it.seen, ["added a", "added b", "changed a", "removed b"]);
+  assert.equal(it.informer.get("a")?.metadata?.labels?.["zone"], "2");
+});
+
+test("a watch that is cut goes on where it was, and nothing is told twice", async () => {
+  await using it = await following();
+  await until(() => it.api.requests.length === 2, "the watch");
+  it.api.cut();
+  it.api.put("/api/v1/nodes/b", {});
+  await until(() => it.seen.length === 2, "the change made meanwhile");
+  assert.deepEqual(it.seen, ["added a", "added b"]);
+});
+
+test("a server that has forgotten is listed again: what vanished meanwhile is told as removed", async () => {
+  await using it = await following();
+  await until(() => it.api.requests.length === 2, "the watch");
+  it.api.answer = () => ({ status: 503 });
+  it.api.cut();
+  it.api.objects.delete("/api/v1/nodes/a");
+  it.api.objects.set("/api/v1/nodes/c", { metadata: { name: "c", uid: "c", resourceVersion: "9" } });
+  it.api.forget();
+  it.api.answer = undefined;
+  await until(() => it.seen.length === 3, "the difference");
+  assert.deepEqual(it.seen.toSorted(), ["added a", "added c", "removed a"]);
+});
+
+test("an index finds by value, and follows changes", async () => {
+  await using it = await following({ indexes: { zone: (node) => [node.metadata?.labels?.["zone"] ?? ""] } });
+  assert.equal(it.informer.by("zone", "1").length, 1);
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "2" } } });
+  await until(() => it.seen.length === 2, "the change");
+  assert.equal(it.informer.by("zone", "1").length, 0);
+  assert.equal(it.informer.by("zone", "2").length, 1);
+});
+
+test("what is not kept does not exist, and what stops being kept is removed", async () => {
+  await using it = await following({ keep: (node) => (node.metadata?.labels?.["zone"] === "1" ? node : undefined) });
+  it.api.put("/api/v1/nodes/b", { metadata: { labels: { zone: "9" } } });
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "9" } } });
+  await until(() => it.seen.length === 2, "the removal");
+  assert.deepEqual(it.seen, ["added a", "removed a"]);
+});
+
+test("an answer to a write of ours is there at once, and an older event does not take it back", async () => {
+  await using it = await following();
+  const old = structuredClone(it.informer.get("a") ?? {}) as Node;
+  it.informer.put({ ...old, metadata: { ...old.metadata, resourceVersion: "99", labels: { zone: "new" } } });
+  it.informer.put(old);
+  assert.equal(it.informer.get("a")?.metadata?.labels?.["zone"], "new");
+});
