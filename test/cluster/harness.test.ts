@@ -1,17 +1,49 @@
 /** The tests' own cluster does what tests count on. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { test } from "node:test";
 import { openApi } from "../support/cluster/api.ts";
 import { makeSpace } from "../support/cluster/claims.ts";
 import { startControlPlane } from "../support/cluster/control-plane.ts";
 import { startHoldfast } from "../support/cluster/holdfast.ts";
 import { makeNode, tokenFor } from "../support/cluster/objects.ts";
+import { until } from "../support/cluster/service.ts";
+import { processesOf } from "../support/leftovers.ts";
 import { run } from "../support/run.ts";
 import { scratchFor } from "../support/scratch.ts";
+
+const support = join(import.meta.dirname, "../support");
 
 interface Review {
   readonly status: { readonly userInfo: { readonly username: string; readonly extra: Record<string, string[]> } };
 }
+
+test("a machine and all in it end with the test, also when that is killed", async (t) => {
+  const scratch = scratchFor(t);
+  const script = `
+    const { makeScratch } = await import("${support}/scratch.ts");
+    const { startMachine } = await import("${support}/cluster/machine.ts");
+    const machine = await startMachine(makeScratch(), "n1", []);
+    // As a shim of containerd: nobody's child but the first process's.
+    await machine.run("sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 &");
+    console.log(machine.pid);
+    setInterval(() => {}, 1000);`;
+  const child = spawn(join(support, "../../bin/holdfast-node"), ["--input-type=module", "--eval", script], {
+    env: { ...process.env, TMPDIR: scratch.path },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  assert.equal(
+    processesOf(scratch.path).some(({ command }) => command === "sleep 1000"),
+    true,
+  );
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const gone = () => (processesOf(scratch.path).length === 0 ? true : undefined);
+  await until("all its processes are gone", gone, { withinMs: 5_000 });
+});
 
 test("control plane", async (t) => {
   const scratch = scratchFor(t);

@@ -59,7 +59,24 @@ export function leftoversOf(folder: string): string[] {
       .filter((target) => target !== folder)
       .map((target) => `still mounted: ${target}`),
     ...loopDevicesOf(folder).map(({ device, file }) => `loop device ${device} still holds ${file}`),
+    ...cgroupsOf(folder).map((path) => `control group left behind: ${path}`),
   ];
+}
+
+/** What a control group for `folder` is called; those for folders below begin with it. */
+export function cgroupNameOf(folder: string): string {
+  return folder.slice(1).replaceAll("/", "-");
+}
+
+/** The control groups for `folder` and for folders below it. */
+function cgroupsOf(folder: string): string[] {
+  const root = "/sys/fs/cgroup";
+  const own = cgroupNameOf(folder);
+  return listOrEmpty(root).flatMap((hierarchy) =>
+    listOrEmpty(`${root}/${hierarchy}`)
+      .filter((name) => name === own || name.startsWith(`${own}-`))
+      .map((name) => `${root}/${hierarchy}/${name}`),
+  );
 }
 
 export function isUnder(path: string, folder: string): boolean {
@@ -78,6 +95,14 @@ function ancestors(): Set<number> {
 /** mountinfo writes space, tab, newline and backslash as octal (proc_pid_mountinfo(5)). */
 function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}
+
+function listOrEmpty(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // a file, or none
+  }
 }
 
 function readOrEmpty(path: string): string {

@@ -1,6 +1,7 @@
 /** Claims, classes, pods and snapshots for a test, each in a namespace of its own, and what became of them. */
 import type { Api } from "./api.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { testImage } from "./images.ts";
 import { ensure } from "./objects.ts";
 
 export interface Metadata {
@@ -72,9 +73,6 @@ export interface PodOptions {
   /** Merged into the spec. */
   readonly spec?: object;
 }
-
-/** The image that test pods run: a static busybox, imported into every node's containerd. */
-export const testImage = "holdfast.local/busybox:test";
 
 /** A namespace and what a test does in it. Nothing waits unless it says so. */
 export class Space {
@@ -292,6 +290,9 @@ export async function makeSnapshotClass(
   });
 }
 
+/** Ends at once when it is told to: as the first process of its container it gets no signal that it does not handle. */
+const idle = "trap exit TERM; sleep 1000000 & wait";
+
 /** A pod's spec with one container of the test image. */
 export function podSpec(options: PodOptions): object {
   const mounts = Object.entries(options.claims ?? {});
@@ -307,7 +308,7 @@ export function podSpec(options: PodOptions): object {
         name: "main",
         image: testImage,
         imagePullPolicy: "IfNotPresent",
-        command: ["sh", "-c", options.script ?? "exec sleep 100000"],
+        command: ["sh", "-c", options.script ?? idle],
         volumeMounts: mounts.map(([mountPath, name]) => ({ name, mountPath })),
         volumeDevices: devices.map(([devicePath, name]) => ({ name, devicePath })),
       },

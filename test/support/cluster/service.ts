@@ -14,6 +14,8 @@ export interface ServiceOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** What ends it when the scratch folder does. Absent: SIGKILL. SIGTERM must end it within 15 s, or the test fails. */
   readonly endBy?: "SIGKILL" | "SIGTERM";
+  /** The program only waits for a child, which is to get the signals. */
+  readonly signalsChild?: boolean;
 }
 
 export interface Service {
@@ -56,7 +58,7 @@ export function startService(scratch: Scratch, options: ServiceOptions): Service
     async stop() {
       if (child === undefined || !running()) return child?.exitCode ?? 128;
       const exit = once(child, "exit");
-      child.kill("SIGTERM");
+      process.kill(options.signalsChild ? childOf(child) : service.pid, "SIGTERM");
       if ((await Promise.race([exit, sleep(15_000, undefined, { ref: false })])) === undefined) {
         await service.kill();
         throw new Error(`${options.name} did not end within 15 s after SIGTERM; its log:\n${tailOf(service)}`);
@@ -84,6 +86,12 @@ export function startService(scratch: Scratch, options: ServiceOptions): Service
   });
   service.start();
   return service;
+}
+
+/** proc_pid_task(5): the first thread's children. */
+function childOf({ pid = 0 }: ChildProcess): number {
+  const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  return Number(first || pid);
 }
 
 /** The end of its log, for a message. */
