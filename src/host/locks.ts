@@ -7,7 +7,7 @@ import { readFile, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { closeFile, openFile, renameNoReplace } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
-import { tryLock } from "./native.ts";
+import { tryLock, unlock } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 
 export interface FileLock {
@@ -18,6 +18,13 @@ export interface FileLock {
   write(text: string): void;
   /** Removes the file, unless `keep`, and lets go. May be called twice. Never throws: whoever waits must not wait for ever. */
   release(options?: { readonly keep?: boolean }): Promise<void>;
+  /**
+   * Lets go for now: file and descriptor stay, so that `again` costs no look at the disk; the holder's words are gone.
+   * False: not possible for this one, which is to be released. Only for local file systems. Does not wait, never throws.
+   */
+  rest(): boolean;
+  /** Takes it again after `rest`. False: another has it, or has removed the file; it is of no more use then. Never throws. */
+  again(): boolean;
 }
 
 const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
@@ -117,12 +124,23 @@ async function exists(path: string): Promise<boolean> {
 
 function held(path: string, fd: number): FileLock {
   let open = true;
+  let resting = false;
   const { mode, size } = fstatSync(fd);
   // A holder that died left its words in the file.
   let longest = size;
-  return {
+  let words = size > 0;
+  const take = () => {
+    try {
+      // Others remove the file only while they hold it. Spares, which are renamed, never rest.
+      return tryLock(fd, path) && fstatSync(fd).nlink > 0;
+    } catch {
+      return false;
+    }
+  };
+  const lock: FileLock = {
     write(text) {
-      if (!open) return;
+      if (!open || resting) return;
+      words = text !== "";
       const bytes = Buffer.from(text);
       // Blanks over what was there: xfs lets a truncate wait for the disk, and this is the one thread.
       const whole = bytes.length < longest ? Buffer.concat([bytes, Buffer.alloc(longest - bytes.length, " ")]) : bytes;
@@ -133,8 +151,28 @@ function held(path: string, fd: number): FileLock {
         // A full disk, or one that became read-only or broken: the lock holds all the same.
       }
     },
+    rest() {
+      if (!open || resting || isSpare(mode)) return false;
+      if (words) lock.write("");
+      try {
+        unlock(fd);
+        resting = true;
+      } catch {
+        // It is held then, until it is released.
+      }
+      return resting;
+    },
+    again() {
+      if (!open || !resting) return false;
+      resting = false;
+      if (take()) return true;
+      open = false;
+      closeSync(fd);
+      return false;
+    },
     async release(options = {}) {
-      if (!open) return;
+      // Whoever has it meanwhile removes the file.
+      if (!open || (resting && !lock.again())) return;
       open = false;
       try {
         // Put back before the lock goes: whoever has it open as this file then sees that it is none any more.
@@ -146,6 +184,7 @@ function held(path: string, fd: number): FileLock {
       }
     },
   };
+  return lock;
 }
 
 /** Takes the lock that a loop device would keep on this data file; absent: somebody has it. ENOENT passes. */

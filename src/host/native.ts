@@ -70,6 +70,7 @@ const cRenameat2 = native("renameat2", "int", ["int", "str", "int", "str", "uint
 export const AT_FDCWD = -100;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+const LOCK_UN = 8;
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
 export const RENAME_NOREPLACE = 1;
@@ -83,6 +84,11 @@ export function tryLock(fd: number, path?: string): boolean {
     if (error instanceof SystemError && error.code === "EAGAIN") return false;
     throw error;
   }
+}
+
+/** Lets go of what `tryLock` took, at once, also where a child that is being started has a copy of the descriptor. */
+export function unlock(fd: number): void {
+  call({ syscall: "flock" }, cFlock, fd, LOCK_UN);
 }
 
 /** ioctl(2) with a number as its argument. */

@@ -209,6 +209,16 @@ export abstract class FolderPool {
     }
     for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
     await this.#sweep();
+    await this.#sweepLocks();
+  }
+
+  /** The files of locks that nobody holds: a process that died had them, or let them rest for the next call. */
+  async #sweepLocks(): Promise<void> {
+    const names = await readdir(join(this.folder, "locks"));
+    for (const name of names.filter((each) => /^(?:volume|snapshot)-/.test(each))) {
+      const lock = await lockFile(join(this.folder, "locks", name));
+      if (!("heldBy" in lock)) await lock.release();
+    }
   }
 
   /** What writers left that died between writing a file aside and renaming it. */

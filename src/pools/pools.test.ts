@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { lockFile } from "../host/locks.ts";
 import { backend as directory } from "./directory/backend.ts";
 import { keyOf, newNonce } from "./ids.ts";
 import { backend as image } from "./image/backend.ts";
@@ -133,8 +134,15 @@ for (const backend of [image, directory]) {
       const { makeAside } = await import("./shelf.ts");
       const half = await makeAside(folder, "volume", keyOf("volume", pool.uuid, "half"), mebibyte);
       await writeFile(join(half.path, "data.img"), "half");
+      await writeFile(pool.lockPath("volume", made.key), "");
+      const held = await lockFile(pool.lockPath("snapshot", made.key));
+      assert.ok("release" in held);
       await pool.recover();
       assert.deepEqual(await listAside(folder, "building"), []);
+      // Of the locks, what a process has is its own.
+      const locks = (await readdir(join(folder, "locks"))).filter((name) => !name.startsWith("spare"));
+      assert.deepEqual(locks, [`snapshot-${made.key}`]);
+      await held.release();
       assert.deepEqual(await pool.find(made.key), made);
     }),
   );

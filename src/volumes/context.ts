@@ -36,6 +36,7 @@ export class Context {
       key: `${pool.uuid}/volume/${volume.key}`,
       label: `volume '${volume.name}'`,
       lockPaths: [pool.lockPath("volume", volume.key)],
+      local: !pool.shared,
     };
   }
 
@@ -44,6 +45,7 @@ export class Context {
       key: `${pool.uuid}/snapshot/${snapshot.key}`,
       label: `snapshot '${snapshot.name}'`,
       lockPaths: [pool.lockPath("snapshot", snapshot.key)],
+      local: !pool.shared,
     };
   }
 }

@@ -35,7 +35,7 @@ export class VolumeRules {
         await pool.remove(current);
         await this.#context.records(pool).remove(volume.key);
       },
-      { goesOn: true },
+      { goesOn: true, last: true },
     );
   }
 

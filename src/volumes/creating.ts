@@ -27,7 +27,7 @@ export class CreateRules {
     const pools = await this.#context.pools.usable();
     const lockPaths = pools.map((pool) => pool.lockPath("volume", keyOf("volume", pool.uuid, name))).sort();
     return this.#context.ledger.run(
-      { key: `name/${name}`, label: `name ${shown(name)}`, lockPaths },
+      { key: `name/${name}`, label: `name ${shown(name)}`, lockPaths, local: !this.#context.pools.shared },
       call,
       asked,
       (progress) => this.#createOrFind(request, wish, key, call, progress),

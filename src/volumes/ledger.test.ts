@@ -129,6 +129,31 @@ test("between processes a lock file decides, tells what its holder does, and is 
   }
 });
 
+test("on a local pool the lock file stays for the next operation; the last one and the end take it away", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+  try {
+    const ledger = new Ledger();
+    const local = { ...subject, lockPaths: [join(folder, "volume-1")], local: true };
+    const seen = () => readdir(folder);
+    assert.deepEqual(await ledger.run(local, call("NodeStageVolume"), "a", seen), ["volume-1"]);
+    assert.deepEqual(await seen(), ["volume-1"]);
+    const other = await lockFile(join(folder, "volume-1"));
+    assert.ok("write" in other, "it rests, so another process may take it");
+    other.write("DeleteVolume of another process");
+    const blocked = ledger.run(local, call("NodePublishVolume"), "a", async () => "never");
+    await assert.rejects(blocked, /held by DeleteVolume of another process/);
+    await other.release();
+    await ledger.run(local, call("NodePublishVolume"), "a", async () => undefined);
+    await ledger.run(local, call("DeleteVolume"), "a", async () => undefined, { last: true });
+    assert.deepEqual(await seen(), []);
+    await ledger.run(local, call("CreateVolume"), "a", async () => undefined);
+    await ledger.stop(0);
+    assert.deepEqual(await seen(), []);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("stopping refuses new operations and waits for running ones", async () => {
   const ledger = new Ledger();
   const door = gate();

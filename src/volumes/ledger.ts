@@ -5,7 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { type FileLock, lockFile } from "../host/locks.ts";
+import { lockFile } from "../host/locks.ts";
+import { type WarmLock, WarmLocks } from "../host/warm-locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { hasCode } from "../pools/record.ts";
@@ -19,11 +20,15 @@ export interface Subject {
   readonly label: string;
   /** The files that decide between processes, in an order that all keep; none: nothing outside this process can conflict. */
   readonly lockPaths: readonly string[];
+  /** The files lie on file systems of this machine, so that looking at one that is open waits for nobody. */
+  readonly local?: boolean;
 }
 
 export interface RunOptions {
   /** The work goes on when its callers left: long copies, and whatever must not be undone half-way. */
   readonly goesOn?: boolean;
+  /** When the work is done, there is nothing left that anybody could do to the subject. */
+  readonly last?: boolean;
 }
 
 /** What the work of an operation is given. */
@@ -49,13 +54,14 @@ interface Running {
 }
 
 /** Milliseconds that an operation may take before it says to other processes what it is doing. */
-const silentMs = 10;
+const silentMs = 40;
 
 /** Milliseconds that an operation has to undo what it did, once it was asked to end. */
 const lastWords = 5_000;
 
 export class Ledger {
   readonly #running = new Map<string, Running>();
+  readonly #locks = new WarmLocks();
   #stopping = false;
 
   /**
@@ -77,7 +83,7 @@ export class Ledger {
       if (there.request !== digest || there.controller.signal.aborted) throw busy(subject, describe(there));
       return this.#wait(there, call) as Promise<T>;
     }
-    const running = this.#start(subject, call, digest, work, options.goesOn ?? false);
+    const running = this.#start(subject, call, digest, work, options);
     return this.#wait(running, call) as Promise<T>;
   }
 
@@ -100,6 +106,7 @@ export class Ledger {
     await Promise.race([all, delay(graceMs + lastWords, undefined, { signal: giveUp.signal }).catch(() => undefined)]);
     giveUp.abort();
     clearTimeout(timer);
+    await this.#locks.end();
   }
 
   #start<T>(
@@ -107,10 +114,10 @@ export class Ledger {
     call: Call,
     request: string,
     work: (operation: Operation) => Promise<T>,
-    goesOn: boolean,
+    { goesOn = false, last = false }: RunOptions,
   ): Running {
     const controller = new AbortController();
-    const held: FileLock[] = [];
+    const held: WarmLock[] = [];
     let wrote: string | undefined;
     const tell = (): void => {
       const text = describe(running);
@@ -145,7 +152,7 @@ export class Ledger {
     const outcome = Promise.resolve().then(async () => {
       try {
         for (const path of subject.lockPaths) {
-          const lock = await lockOf(subject, path);
+          const lock = await this.#lock(subject, path);
           if (wrote !== undefined) lock.write(wrote);
           held.push(lock);
         }
@@ -154,7 +161,7 @@ export class Ledger {
         throw explain(error, controller.signal);
       } finally {
         clearTimeout(late);
-        for (const lock of held) await lock.release();
+        for (const lock of held) await lock.release({ last });
         running.over = true;
         this.#running.delete(subject.key);
       }
@@ -174,6 +181,27 @@ export class Ledger {
     outcome.catch(() => undefined);
     this.#running.set(subject.key, running);
     return running;
+  }
+
+  async #lock(subject: Subject, path: string): Promise<WarmLock> {
+    const take = async () => {
+      if (subject.local) return this.#locks.take(path);
+      const lock = await lockFile(path);
+      return "heldBy" in lock ? lock : { write: (text: string) => lock.write(text), release: () => lock.release() };
+    };
+    try {
+      let lock = await take();
+      if ("heldBy" in lock && lock.heldBy === "") {
+        // Just begun: soon it is over, or has said what it is.
+        await delay(2 * silentMs);
+        lock = await take();
+      }
+      if (!("heldBy" in lock)) return lock;
+      throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+      throw new Problem("POOL_UNAVAILABLE", `the pool of the ${subject.label} is not there any more`, { cause: error });
+    }
   }
 
   async #wait(running: Running, call: Call): Promise<unknown> {
@@ -198,22 +226,6 @@ export class Ledger {
 function endIfAlone(running: Running, reason?: unknown): void {
   if (running.over || running.callers > 0 || running.goesOn) return;
   running.controller.abort(reason ?? new DOMException("every caller left", "AbortError"));
-}
-
-async function lockOf(subject: Subject, path: string): Promise<FileLock> {
-  try {
-    let lock = await lockFile(path);
-    if ("heldBy" in lock && lock.heldBy === "") {
-      // Just begun: soon it is over, or has said what it is.
-      await delay(2 * silentMs);
-      lock = await lockFile(path);
-    }
-    if (!("heldBy" in lock)) return lock;
-    throw busy(subject, lock.heldBy === "" ? "another process" : lock.heldBy);
-  } catch (error) {
-    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
-    throw new Problem("POOL_UNAVAILABLE", `the pool of the ${subject.label} is not there any more`, { cause: error });
-  }
 }
 
 /** The text of a holder in another process is as old as its last step, so its age is counted here. */

@@ -91,7 +91,7 @@ export class SnapshotRules {
         const current = await pool.findSnapshot(snapshot.key);
         if (current?.nonce === snapshot.nonce) await pool.removeSnapshot(current);
       },
-      { goesOn: true },
+      { goesOn: true, last: true },
     );
   }
 
