@@ -1,0 +1,38 @@
+/**
+ * What the helpers of one process watch together. The first who asks decides what an informer keeps, so what several
+ * need is asked for here only.
+ */
+import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import { type Informer, keyOf } from "./api/informer.ts";
+import { type ApiObject, claims, persistentVolumes } from "./api/resources.ts";
+import type { HelperContext } from "./helper.ts";
+
+/** A thousand nodes that start together must not list together. */
+const jitterMs = 2_000;
+
+/** Who wrote which field, which nobody here reads, is the larger half of many objects. */
+export function withoutManagedFields<T extends ApiObject>(object: T): T {
+  if (object.metadata?.managedFields === undefined) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+/** The PersistentVolumes of this driver, of whatever node; index `claim`: `namespace/name` of the claim they are for. */
+export function watchVolumes({ informers, driver, node }: HelperContext): Informer<PersistentVolume> {
+  return informers.of(
+    persistentVolumes,
+    {
+      keep: (volume) => (volume.spec?.csi?.driver === driver.name ? withoutManagedFields(volume) : undefined),
+      indexes: {
+        claim: ({ spec }) => (spec?.claimRef?.name ? [keyOf(spec.claimRef.name, spec.claimRef.namespace)] : []),
+      },
+      ...(node !== undefined && { jitterMs }),
+    },
+    "volumes of the driver",
+  );
+}
+
+/** All claims. */
+export function watchClaims({ informers, node }: HelperContext): Informer<PersistentVolumeClaim> {
+  return informers.of(claims, { keep: withoutManagedFields, ...(node !== undefined && { jitterMs }) }, "claims");
+}
