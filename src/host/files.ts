@@ -48,20 +48,34 @@ export async function sweepTemporaries(folder: string, olderThanMs = 10 * 60_000
 
 async function writeAside(path: string, content: string | Uint8Array, durable: boolean): Promise<string> {
   const aside = temporaryBeside(path);
-  const fd = await openFile(aside, "wx", 0o600);
+  await writeNew(aside, content, durable ? syncData : undefined);
+  return aside;
+}
+
+/** Makes the file (0600), whole, or leaves none. EEXIST when there is one. */
+async function writeNew(
+  path: string,
+  content: string | Uint8Array,
+  sync: ((fd: number) => Promise<void>) | undefined,
+): Promise<void> {
+  const fd = await openFile(path, "wx", 0o600);
   try {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     for (let at = 0; at < bytes.length; ) {
       at += (await writeBytes(fd, bytes, at, bytes.length - at, at)).bytesWritten;
     }
-    if (durable) await syncData(fd);
+    await sync?.(fd);
   } catch (error) {
-    await unlink(aside).catch(() => undefined);
+    await unlink(path).catch(() => undefined);
     throw error;
   } finally {
     closeSync(fd); // what was to be written is: nothing is left to wait for
   }
-  return aside;
+}
+
+/** A new file where nobody looks yet: its content is durable on return, its name is not. EEXIST when there is one. */
+export function createDurably(path: string, content: string): Promise<void> {
+  return writeNew(path, content, syncDescriptor);
 }
 
 /** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */

@@ -119,6 +119,13 @@ export async function loopFile(number: number): Promise<LoopFile | undefined> {
   return status;
 }
 
+/** The same of a device that is open already: what is asked next about it need not open it. */
+export async function noteLoopFile(number: number, fd: number): Promise<void> {
+  const now = sequence(number);
+  const status = await readLoopStatus(fd);
+  if (status && now !== undefined) seen.set(number, { dev: status.dev, ino: status.ino, sequence: now });
+}
+
 /** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */
 export async function listLoops(): Promise<LoopStatus[]> {
   const found = await Promise.all(attachedNumbers().map(loopStatus));

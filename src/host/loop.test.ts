@@ -101,7 +101,7 @@ test("a file system is mounted, bound read-only, and its device goes with the la
   const loop = await attachLoop({ path, autoclear: true });
   await run("mkfs.ext4", ["-q", loop.device], { signal });
   const options = { device: loop.device, fsType: "ext4" };
-  for (const name of ["stage", "pub"]) await makeTargetDirectory(at(name));
+  for (const name of ["stage", "pub"]) closeSync(await makeTargetDirectory(at(name)));
   assert.equal(await mountAt(at("stage")), undefined);
 
   await assert.rejects(mountFilesystem({ ...options, target: at("stage"), flags: ["nonsense=1"] }), (e: Error) => {
@@ -151,7 +151,7 @@ test("a file system is mounted, bound read-only, and its device goes with the la
 test("a device node is bound to a file", async () => {
   const path = await image("d.img", 4 << 20);
   const loop = await attachLoop({ path, autoclear: true });
-  await makeTargetFile(at("node"));
+  closeSync(await makeTargetFile(at("node")));
   await bind({ source: loop.device, target: at("node"), readonly: true });
   const mount = await mountAt(at("node"));
   assert.equal(mount?.root, `/loop${loop.number}`);
@@ -171,8 +171,8 @@ test("targets: no symlinks, no missing parents, nothing recursive", async () => 
   await assert.rejects(makeTargetFile(at("alias")), { code: "ELOOP" });
   await assert.rejects(makeTargetDirectory(at("none/t")), { code: "ENOENT" });
   await assert.rejects(makeTargetFile(at("real")), { code: "EISDIR" });
-  await makeTargetDirectory(at("real/t"));
-  await makeTargetDirectory(at("real/t"));
+  closeSync(await makeTargetDirectory(at("real/t")));
+  closeSync(await makeTargetDirectory(at("real/t")));
   await assert.rejects(removeTarget(at("real")), { code: "ENOTEMPTY" });
   assert.equal(await unmount(at("alias")), false);
   assert.equal(await unmount(at("none")), false);

@@ -6,7 +6,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
-import { isAttached, loopNumbers, readLoopStatus } from "./loop-status.ts";
+import { isAttached, loopNumbers, noteLoopFile, readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
@@ -153,6 +153,8 @@ async function configure(device: string, number: number, backing: number, option
       config.writeUInt32LE(flags & ~LO_FLAGS_DIRECT_IO, at.flags);
       return ioctlBuffer(about, fd, LOOP_CONFIGURE, config);
     });
+    // Only to be faster later: who asks finds out by himself else.
+    await noteLoopFile(number, fd).catch(() => undefined);
   } catch (error) {
     closeSync(fd);
     throw error;

@@ -85,12 +85,15 @@ export function openTreeClone(path: string): Promise<number> {
   return callAsync({ syscall: "open_tree", path }, ordinary, undefined, sOpenTree, nr.openTree, AT_FDCWD, path, flags);
 }
 
-/** Attaches a detached mount at the place that `targetFd` is open on (O_PATH). `target` is for the message. */
-export function moveMount(fd: number, targetFd: number, target: string): Promise<number> {
+/**
+ * Attaches a detached mount at the place that `targetFd` is open on (O_PATH). `target` is for the message. No path is looked
+ * up and no disk is asked, so it runs on this thread.
+ */
+export function moveMount(fd: number, targetFd: number, target: string): void {
   const fromEmpty = 0x4;
   const toEmpty = 0x40;
   const about = { syscall: "move_mount", doing: `mount at ${target}`, path: target };
-  return callAsync(about, ordinary, undefined, sMoveMount, nr.moveMount, fd, "", targetFd, "", fromEmpty | toEmpty);
+  call(about, sMoveMount, nr.moveMount, fd, "", targetFd, "", fromEmpty | toEmpty);
 }
 
 /** Also makes the mount private: it takes part in no propagation but that of the place where it is attached. */
@@ -110,6 +113,14 @@ export function openat2(about: About, dirfd: number, path: string, flags: number
   how.writeBigUInt64LE(BigInt(flags), 0);
   how.writeBigUInt64LE(BigInt(resolve), 16);
   return callAsync(about, ordinary, undefined, sOpenat2, nr.openat2, dirfd, path, how, 24);
+}
+
+/** The same on this thread: only for what was made a moment ago, which the kernel has in memory. */
+export function openat2Now(about: About, dirfd: number, path: string, flags: number, resolve: number): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags), 0);
+  how.writeBigUInt64LE(BigInt(resolve), 16);
+  return call(about, sOpenat2, nr.openat2, dirfd, path, how, 24);
 }
 
 /** statx(2) without following a link at the end and without asking a server: offsets as in struct statx. */

@@ -66,7 +66,7 @@ export async function mountFilesystem(options: FilesystemMount & { readonly targ
     const mount = await mountDetached(options);
     try {
       options.signal?.throwIfAborted();
-      await moveMount(mount.fd, target, options.target);
+      moveMount(mount.fd, target, options.target);
     } finally {
       await mount.close();
     }
@@ -125,6 +125,8 @@ export interface BindOptions {
   readonly source: string;
   /** An existing directory, or file where the source is one, without symlinks in its path. */
   readonly target: string;
+  /** A descriptor of the target (O_PATH), which stays the caller's; absent: it is opened. */
+  readonly at?: number;
   readonly readonly?: boolean;
   /** Only flags of a mount (`nosuid`, `noexec`, `noatime` ...): those of a file system are EINVAL. */
   readonly flags?: readonly string[];
@@ -139,19 +141,19 @@ export async function bind(options: BindOptions): Promise<void> {
     throw new SystemError(22, "mount_setattr", { doing, detail: "belongs to a file system, not to a bind mount" });
   }
   const attributes = set | (options.readonly ? MOUNT_ATTR.ro : 0);
-  const target = await openWithoutSymlinks(options.target, O_PATH);
+  const target = options.at ?? (await openWithoutSymlinks(options.target, O_PATH));
   try {
     const tree = await openTreeClone(options.source);
     try {
       // A copy of a shared mount is its peer: what is mounted below one would appear below the other, as a pod's own mount
       // inside its volume in the pool's folder.
       mountSetattr(tree, attributes, clear);
-      await moveMount(tree, target, options.target);
+      moveMount(tree, target, options.target);
     } finally {
       closeSync(tree); // the source's own mount keeps the file system, so nothing is unmounted here
     }
   } finally {
-    closeSync(target);
+    if (options.at === undefined) closeSync(target);
   }
 }
 

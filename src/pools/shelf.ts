@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { type BigIntStats, existsSync, lstatSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { renameNoReplace, syncDirectory, syncFile, writeDurably } from "../host/files.ts";
+import { createDurably, renameNoReplace, syncDirectory, syncFile, writeDurably } from "../host/files.ts";
 import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
@@ -183,8 +183,8 @@ export class Shelf<T extends Entry> {
    */
   async appear(aside: Aside, entry: T, files: readonly string[] = []): Promise<void> {
     const record = this.#codec.encode(entry);
-    await writeFile(join(aside.path, recordName), record, { flag: "wx", mode: 0o600 });
-    for (const name of [recordName, ...files]) await syncFile(join(aside.path, name));
+    await createDurably(join(aside.path, recordName), record);
+    for (const name of files) await syncFile(join(aside.path, name));
     await syncDirectory(aside.path);
     const target = this.path(entry.key);
     try {

@@ -1,4 +1,5 @@
 /** A staged volume at its target paths: bind mounts of the staging path, or of the raw device. */
+import { closeSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { mountAt } from "../host/mount-at.ts";
 import { bind, unmount } from "../host/mounts.ts";
@@ -154,8 +155,9 @@ export class PublishRules {
     }
     await markUsed(pool, volume);
     await setReadOnly(place.device, target.readonly);
-    await inPlace(target.path, () => makeTargetFile(target.path));
-    await refusedFlags(() => bind({ source: place.device, target: target.path, readonly: target.readonly }));
+    await inPlace(target.path, makeTargetFile, (at) =>
+      bind({ source: place.device, target: target.path, at, readonly: target.readonly }),
+    );
   }
 
   async #unpublish(pool: Pool, volume: Volume, targetPath: string, progress: Progress): Promise<void> {
@@ -165,6 +167,7 @@ export class PublishRules {
       throw new Problem("FIELD_INVALID", `target_path ${targetPath} is the volume's staging path`);
     }
     progress.step("unmounting the target path");
+    let removed = false;
     for (;;) {
       const there = await look(pool, volume, record, targetPath);
       if (there.what === "other") {
@@ -178,7 +181,10 @@ export class PublishRules {
       }
       if (there.what === "nothing") break;
       try {
-        await unmount(targetPath, { signal: progress.signal });
+        const unmounted = await unmount(targetPath, { signal: progress.signal });
+        // The kernel removes no directory that is mounted on, so this also tells that there was one mount only.
+        removed = unmounted && record?.access === "mount" && (await removeEmptyDirectory(targetPath));
+        if (removed) break;
       } catch (error) {
         if (!hasCode(error, "EBUSY")) throw error;
         throw new Problem("VOLUME_IN_USE", `the target path ${targetPath} is in use`, {
@@ -187,7 +193,7 @@ export class PublishRules {
         });
       }
     }
-    await removeEmpty(targetPath);
+    if (!removed) await removeEmpty(targetPath);
     if (!record) return;
     const targets = record.targets.filter((target) => target.path !== targetPath);
     if (targets.length === record.targets.length) return;
@@ -201,19 +207,26 @@ export class PublishRules {
 }
 
 async function bindDirectory(record: StageRecord, target: Target, flags: readonly string[]): Promise<void> {
-  await inPlace(target.path, () => makeTargetDirectory(target.path));
   const own = flags.filter((flag) => ofMount.has(flag));
-  await refusedFlags(() =>
-    bind({ source: record.stagingPath, target: target.path, readonly: target.readonly, flags: own }),
+  await inPlace(target.path, makeTargetDirectory, (at) =>
+    bind({ source: record.stagingPath, target: target.path, at, readonly: target.readonly, flags: own }),
   );
 }
 
-async function inPlace(path: string, make: () => Promise<void>): Promise<void> {
-  try {
-    await make();
-  } catch (error) {
+/** Makes the target and mounts on what was made, whatever has that path by then. */
+async function inPlace(
+  path: string,
+  make: (path: string) => Promise<number>,
+  mount: (at: number) => Promise<void>,
+): Promise<void> {
+  const at = await make(path).catch((error: unknown) => {
     if (hasCode(error, "ENOENT", "ELOOP", "ENOTDIR", "EISDIR", "EEXIST")) throw badPath("target_path", path, error);
     throw error;
+  });
+  try {
+    await refusedFlags(() => mount(at));
+  } finally {
+    closeSync(at);
   }
 }
 

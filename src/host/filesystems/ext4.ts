@@ -42,7 +42,7 @@ export class Ext4Filesystem implements Filesystem {
   readonly mountFlags = ["discard"];
 
   async format(device: string, options: FormatOptions): Promise<void> {
-    await prepareForFormat(device);
+    await prepareForFormat(device, options);
     const label = options.label === undefined ? [] : ["-L", options.label];
     const given = [...(options.options ?? [])];
     // With a checksum seed of its own, a copy gets a new UUID without a rewrite of all metadata.

@@ -22,7 +22,10 @@ export interface FormatOptions extends ToolOptions {
   /** Further arguments of mkfs, one word each. */
   readonly options?: readonly string[] | undefined;
   readonly label?: string | undefined;
-  /** The device reads as zeros everywhere (a new sparse or reserved file): saves writing zeros, now and after the mount. */
+  /**
+   * The device reads as zeros everywhere (a new sparse or reserved file), and the caller has just looked that its head
+   * does: saves that look, and writing zeros, now and after the mount.
+   */
   readonly fresh?: boolean | undefined;
   /** Accepted for clarity: no mkfs here ever discards, so what was reserved stays. */
   readonly keepReservation?: boolean | undefined;
@@ -98,7 +101,8 @@ const writeBytes = promisify(write);
  * Before mkfs: a half-made file system of ours is wiped, so that mkfs need not be told to force anything; other content
  * is refused. Afterwards the device looks blank.
  */
-export async function prepareForFormat(device: string): Promise<void> {
+export async function prepareForFormat(device: string, options: Pick<FormatOptions, "fresh">): Promise<void> {
+  if (options.fresh) return;
   const head = await readSignatureHead(device);
   if (isZeros(head)) return;
   const found = await probe(device);
@@ -135,7 +139,7 @@ export async function make(
   device: string,
   options: FormatOptions,
 ): Promise<void> {
-  await prepareForFormat(device);
+  await prepareForFormat(device, options);
   const label = options.label === undefined ? [] : ["-L", options.label];
   await runTool(program, [...fixed, ...label, ...(options.options ?? []), device], options);
   await syncFile(device);
