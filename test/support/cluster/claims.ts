@@ -60,12 +60,17 @@ export interface ClaimOptions {
   readonly selectedNode?: string;
   readonly fromSnapshot?: string;
   readonly fromClaim?: string;
+  /** The volume that it wants, which is there. */
+  readonly volume?: string;
 }
 
 export interface PodOptions {
   /** Claims by their paths in the pod; a raw one under the path of its device. */
   readonly claims?: Readonly<Record<string, string>>;
   readonly devices?: Readonly<Record<string, string>>;
+  /** More volumes, as the pod's spec has them, and where each is mounted, by path. */
+  readonly volumes?: readonly object[];
+  readonly mounts?: Readonly<Record<string, string>>;
   /** What its shell does. Absent: it sleeps. */
   readonly script?: string;
   /** Absent: left to the scheduler. */
@@ -109,6 +114,7 @@ export class Space {
         volumeMode: options.block ? "Block" : "Filesystem",
         resources: { requests: { storage: options.size ?? "64Mi" } },
         ...(source ? { dataSource: source } : {}),
+        ...(options.volume === undefined ? {} : { volumeName: options.volume }),
       },
     });
   }
@@ -133,13 +139,22 @@ export class Space {
     return this.#until(`claim ${name} is bound`, ask, withinMs);
   }
 
+  /** Waits until its size is this one and nothing of the growth is pending. */
+  async grown(name: string, size: string, withinMs?: number): Promise<void> {
+    const ask = async () => {
+      const { status } = await this.getClaim(name);
+      return (status.capacity?.storage === size && (status.conditions ?? []).length === 0) || undefined;
+    };
+    await this.#until(`claim ${name} has ${size}`, ask, withinMs);
+  }
+
   /** Deletes a claim and waits until it and its volume are gone; not for volumes that are retained. */
   async removeClaim(name: string, withinMs?: number): Promise<void> {
     const path = `${this.#core}/persistentvolumeclaims/${name}`;
     const volume = (await this.api.find<Claim>(path))?.spec.volumeName;
     await this.api.remove(path);
-    await this.#gone(`claim ${name}`, path, withinMs);
-    if (volume !== undefined) await this.#gone(`volume ${volume}`, `/api/v1/persistentvolumes/${volume}`, withinMs);
+    await this.gone(`claim ${name}`, path, withinMs);
+    if (volume !== undefined) await this.gone(`volume ${volume}`, `/api/v1/persistentvolumes/${volume}`, withinMs);
   }
 
   snapshot(name: string, claim: string, snapshotClass: string): Promise<object> {
@@ -167,9 +182,9 @@ export class Space {
     type Snapshot = { status?: { boundVolumeSnapshotContentName?: string } };
     const content = (await this.api.find<Snapshot>(path))?.status?.boundVolumeSnapshotContentName;
     await this.api.remove(path);
-    await this.#gone(`snapshot ${name}`, path);
+    await this.gone(`snapshot ${name}`, path);
     const contents = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
-    if (content !== undefined) await this.#gone(`snapshot content ${content}`, `${contents}/${content}`);
+    if (content !== undefined) await this.gone(`snapshot content ${content}`, `${contents}/${content}`);
   }
 
   pod(name: string, options: PodOptions = {}): Promise<object> {
@@ -186,6 +201,13 @@ export class Space {
     await this.#until(`pod ${name} runs`, ask, withinMs);
   }
 
+  /** How often its containers were started again. */
+  async restarts(name: string): Promise<number> {
+    type Pod = { status: { containerStatuses?: { restartCount: number }[] } };
+    const { status } = await this.api.get<Pod>(`${this.#core}/pods/${name}`);
+    return (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+  }
+
   /** Runs a shell line in a pod's first container; answers its standard output. */
   sh(pod: string, script: string): Promise<string> {
     return this.plane.kubectl("exec", `--namespace=${this.name}`, pod, "--", "sh", "-c", script);
@@ -194,7 +216,7 @@ export class Space {
   /** Deletes a pod, with a second of grace, and waits until its kubelet let it go. */
   async removePod(name: string, withinMs = 60_000): Promise<void> {
     await this.api.remove(`${this.#core}/pods/${name}?gracePeriodSeconds=1`);
-    await this.#gone(`pod ${name}`, `${this.#core}/pods/${name}`, withinMs);
+    await this.gone(`pod ${name}`, `${this.#core}/pods/${name}`, withinMs);
   }
 
   /** What the events of this namespace say, the oldest first: one line each. */
@@ -211,7 +233,17 @@ export class Space {
       .map(({ involvedObject: { kind, name }, reason, message }) => `${kind}/${name} ${reason}: ${message}`);
   }
 
-  async #gone(what: string, path: string, withinMs?: number): Promise<void> {
+  /** Waits until an event of this namespace has these words. */
+  async said(words: RegExp, withinMs?: number): Promise<string> {
+    return this.#until(
+      `an event says ${words}`,
+      async () => (await this.events()).find((line) => words.test(line)),
+      withinMs,
+    );
+  }
+
+  /** Waits until an object of the API is gone. */
+  async gone(what: string, path: string, withinMs?: number): Promise<void> {
     await this.#until(
       `${what} is gone`,
       async () => ((await this.api.find(path)) === undefined ? true : undefined),
@@ -302,14 +334,20 @@ export function podSpec(options: PodOptions): object {
     ...(options.node === undefined ? {} : { nodeSelector: { "kubernetes.io/hostname": options.node } }),
     terminationGracePeriodSeconds: 1,
     automountServiceAccountToken: false,
-    volumes: claims.map((claim) => ({ name: claim, persistentVolumeClaim: { claimName: claim } })),
+    volumes: [
+      ...claims.map((claim) => ({ name: claim, persistentVolumeClaim: { claimName: claim } })),
+      ...(options.volumes ?? []),
+    ],
     containers: [
       {
         name: "main",
         image: testImage,
         imagePullPolicy: "IfNotPresent",
         command: ["sh", "-c", options.script ?? idle],
-        volumeMounts: mounts.map(([mountPath, name]) => ({ name, mountPath })),
+        volumeMounts: [...mounts, ...Object.entries(options.mounts ?? {})].map(([mountPath, name]) => ({
+          name,
+          mountPath,
+        })),
         volumeDevices: devices.map(([devicePath, name]) => ({ name, devicePath })),
       },
     ],

@@ -40,7 +40,7 @@ export async function startKubelet(plane: ControlPlane, options: KubeletOptions 
   const machine = await startMachine(scratch, name, [serviceAddress]);
   const [port = 0] = await freePorts(1);
   forward(plane, machine, port);
-  const { containerd, importImages } = await startContainerd(plane, machine);
+  const { containerd, importImages } = await startContainerd(machine);
   const ready = importImages(await makeTestImages(scratch));
 
   const { certificate, key } = await plane.authority.client(`system:node:${name}`, ["system:nodes"]);
@@ -66,6 +66,8 @@ export async function startKubelet(plane: ControlPlane, options: KubeletOptions 
     makeIPTablesUtilChains: false,
     oomScoreAdj: 0,
     nodeStatusUpdateFrequency: "2s",
+    // How soon a pod that runs is looked at again, as for the growth of its volumes; a minute by default.
+    syncFrequency: "2s",
     ...options.config,
   };
   const configFile = join(machine.folder, "kubelet.json");
@@ -106,7 +108,7 @@ function forward(plane: ControlPlane, machine: Machine, kubeletPort: number): vo
   machine.start("forward", program, [script, ...inside]);
 }
 
-async function startContainerd(plane: ControlPlane, machine: Machine) {
+async function startContainerd(machine: Machine) {
   const network = join(machine.folder, "cni");
   mkdirSync(network);
   const address = { type: "host-local", ranges: [[{ subnet: "10.77.2.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] };
@@ -127,7 +129,7 @@ async function startContainerd(plane: ControlPlane, machine: Machine) {
   ];
   const file = join(machine.folder, "containerd.toml");
   writeFileSync(file, config.join("\n"));
-  const containerd = plane.watch(machine.start("containerd", "containerd", [`--config=${file}`]));
+  const containerd = machine.start("containerd", "containerd", [`--config=${file}`]);
   const ctr = (...args: readonly string[]) => machine.run("ctr", "--namespace=k8s.io", ...args);
   await until("containerd answers", () => ctr("version"), { withinMs: 10_000, hint: () => containerd.log() });
   const importImages = async (archive: string) => {

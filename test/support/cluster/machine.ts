@@ -53,6 +53,12 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
     // The shell takes up whatever loses its parent.
     "while :; do sleep 1000 & wait $!; done",
   ];
+  let pid = 0;
+  // The first process goes after all others; its mounts are let go with it.
+  scratch.later(async () => {
+    const gone = () => !existsSync(`/proc/${pid}`) || undefined;
+    await until(`machine ${name} has ended`, gone, { withinMs: 10_000 });
+  });
   const first = startService(scratch, {
     name: `machine-${name}`,
     program: "unshare",
@@ -66,7 +72,7 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
     hint: () => tailOf(first),
   });
   const children = readFileSync(`/proc/${first.pid}/task/${first.pid}/children`, "utf8");
-  const pid = Number(children.trim().split(" ")[0]);
+  pid = Number(children.trim().split(" ")[0]);
   const into = ["--target", String(pid), "--mount", "--net", "--pid", "--"];
   return {
     name,
