@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from "commander";
 import { completion } from "./completion.ts";
 import { doctor } from "./doctor.ts";
 import { info } from "./info.ts";
+import { nodeAdopt } from "./node-adopt.ts";
+import { nodeForget } from "./node-forget.ts";
 import { listOf } from "./options.ts";
 import { poolInit } from "./pool-init.ts";
 import { poolShow } from "./pool-show.ts";
@@ -54,6 +56,13 @@ export function program(): Command {
     .summary("work with snapshots of any CSI driver")
     .description("Work with snapshots of any CSI driver.");
   for (const add of [snapshotCreate, snapshotList, snapshotDelete]) add(snapshot);
+  const node = root
+    .command("node")
+    .summary("Kubernetes: nodes that are gone or renamed")
+    .description(
+      "Kubernetes: what an administrator says of nodes that are gone for ever, or came back under another name.",
+    );
+  for (const add of [nodeForget, nodeAdopt]) add(node);
   for (const add of [info, probe, doctor, registrar, quickstart, completion]) add(root);
   return root;
 }

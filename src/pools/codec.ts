@@ -15,6 +15,7 @@ export function decodeVolume(text: string, path: string): Volume {
   return {
     key: record.text("key", key),
     nonce: record.text("nonce", nonce),
+    ...nodeOf(record),
     name: record.text("name"),
     size: record.count("size"),
     access: record.oneOf("access", ["block", "mount"]),
@@ -38,6 +39,7 @@ export function decodeSnapshot(text: string, path: string): Snapshot {
   return {
     key: record.text("key", key),
     nonce: record.text("nonce", nonce),
+    ...nodeOf(record),
     name: record.text("name"),
     parameters: record.textMap("parameters"),
     origin,
@@ -47,6 +49,11 @@ export function decodeSnapshot(text: string, path: string): Snapshot {
     fsType: record.text("fsType"),
     latch: latchOf(latch),
   };
+}
+
+/** Absent in shared pools, and in records of the first version. */
+function nodeOf(record: RecordReader): { readonly node?: string } {
+  return record.has("node") ? { node: record.text("node") } : {};
 }
 
 function decodeOrigin(record: RecordReader | undefined): Origin | undefined {

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { createExclusively } from "../host/files.ts";
+import { createExclusively, writeDurably } from "../host/files.ts";
 import { Problem } from "./problem.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
 import { layOut, poolFolders } from "./shelf.ts";
@@ -85,6 +85,24 @@ export async function initPool(asked: {
     );
   }
   return there;
+}
+
+/**
+ * Lets a local pool be served by one more node name, durably: for a node that was renamed or installed anew with its disks. IDs that carry the
+ * old names stay good. Called again it changes nothing. A driver that serves the pool sees it at its next start.
+ * FIELD_INVALID for a shared pool, which every node serves.
+ */
+export async function adoptNode(folder: string, node: string): Promise<Marker> {
+  const there = await readMarker(folder);
+  if (there.shared) {
+    throw new Problem("FIELD_INVALID", `${folder} is a shared pool: it belongs to no node`, {
+      advice: "serve it on the new node as it is",
+    });
+  }
+  if (there.nodes.includes(node)) return there;
+  const marker: Marker = { ...there, nodes: [...there.nodes, node] };
+  await writeDurably(join(folder, fileName), encodeRecord(marker));
+  return marker;
 }
 
 /** What may lie in a folder that is to become a pool: what an init that a crash cut short left, and what file systems make. */

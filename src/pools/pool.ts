@@ -41,6 +41,8 @@ export interface Origin {
 export interface NewVolume {
   readonly key: Key;
   readonly nonce: Nonce;
+  /** The node's name that its ID carries, also after the node got another. Absent: the pool is shared, or the first name that it had. */
+  readonly node?: string;
   /** As the caller spelled it. */
   readonly name: string;
   /** Bytes, a multiple of 4096. */
@@ -62,6 +64,8 @@ export interface Volume extends NewVolume {
 export interface NewSnapshot {
   readonly key: Key;
   readonly nonce: Nonce;
+  /** As a volume's. */
+  readonly node?: string;
   readonly name: string;
   readonly parameters: Readonly<Record<string, string>>;
 }

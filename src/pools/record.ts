@@ -86,6 +86,10 @@ export class RecordReader {
     return new RecordReader(decodeRecord(text, path), path);
   }
 
+  has(name: string): boolean {
+    return this.#fields[name] !== undefined;
+  }
+
   text(name: string, pattern?: RegExp): string {
     const value = this.#fields[name];
     if (typeof value !== "string" || (pattern && !pattern.test(value))) throw this.#bad(name, "a text of its form");

@@ -57,6 +57,7 @@ export class CreateRules {
     const made: NewVolume = {
       key,
       nonce: newNonce(),
+      ...this.#context.pools.namedHere(wish.pool),
       name: request.name,
       size: sizeFor(request.capacity, wish, source),
       access: wish.access,

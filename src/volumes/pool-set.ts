@@ -96,18 +96,28 @@ export class PoolSet {
     return snapshot?.nonce === place.identity.nonce ? { pool: place.pool, snapshot } : undefined;
   }
 
-  idOf(pool: Pool, entry: { readonly key: string; readonly nonce: string }): string {
+  /** The same for ever: a volume that was made under the node's earlier name keeps it. */
+  idOf(pool: Pool, entry: { readonly key: string; readonly nonce: string; readonly node?: string }): string {
     return formatId({
       pool: pool.uuid,
       key: entry.key,
       nonce: entry.nonce,
-      ...(pool.shared ? {} : { node: this.node }),
+      ...(pool.shared ? {} : { node: entry.node ?? this.#firstName(pool) }),
     });
   }
 
   /** Absent for shared pools, which every node reaches. */
   segments(): Segments | undefined {
     return this.shared ? undefined : { [this.topologyKey]: this.node };
+  }
+
+  /** What a new volume or snapshot keeps of this node. */
+  namedHere(pool: Pool): { readonly node?: string } {
+    return pool.shared ? {} : { node: this.node };
+  }
+
+  #firstName(pool: Pool): string {
+    return this.#slots.find((slot) => slot.config.name === pool.name)?.nodes[0] ?? this.node;
   }
 
   #carries(slot: PoolSlot, node: string): boolean {

@@ -43,6 +43,7 @@ export class SnapshotRules {
         const snapshot = {
           key: keyOf("snapshot", pool.uuid, asked.name),
           nonce: newNonce(),
+          ...this.#context.pools.namedHere(pool),
           name: asked.name,
           parameters: {},
         };
