@@ -1,0 +1,36 @@
+/** One helper as a process of its own: `helper-main.ts NAME '{"csiAddress":…,"kubeconfig":…,"node":…,"options":{…}}'`. */
+
+import { connect } from "../../../src/csi/client.ts";
+import { openClient } from "../../../src/kubernetes/api/client.ts";
+import { findCluster } from "../../../src/kubernetes/api/cluster.ts";
+import { openEvents } from "../../../src/kubernetes/api/events.ts";
+import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
+import { openInformers } from "../../../src/kubernetes/helper.ts";
+import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
+import { createLog } from "../../../src/observe/log.ts";
+
+const helpers = { resizer: runResizer } as const;
+
+const [name, text = "{}"] = process.argv.slice(2);
+const { csiAddress, kubeconfig, node, options } = JSON.parse(text) as {
+  csiAddress: string;
+  kubeconfig: string;
+  node?: string;
+  options?: object;
+};
+const stop = new AbortController();
+process.once("SIGTERM", () => stop.abort());
+const log = createLog({ level: "debug", format: "json" });
+const csi = connect(csiAddress);
+const api = openClient(findCluster(kubeconfig), "holdfast-test");
+const driver = await learnDriver(csi, log, stop.signal);
+const events = openEvents(api, { component: driver.name, ...(node !== undefined && { host: node }) }, log);
+const informers = openInformers(api, log, stop.signal);
+const run = helpers[name as keyof typeof helpers];
+await run(
+  { api, csi, driver, events, log, signal: stop.signal, informers, ...(node !== undefined && { node }) },
+  options,
+);
+await events.flush();
+csi.close();
+api.close();
