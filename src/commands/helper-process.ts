@@ -1,11 +1,14 @@
 /** The process of one Kubernetes helper beside a driver: its options, its log, its health, and its end. */
+import { flushCompileCache } from "node:module";
 import { type Command, Option } from "commander";
 import { defaultEndpoint } from "../config/load.ts";
 import { connect } from "../csi/client.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
 import { driverChecks } from "../kubernetes/driver-checks.ts";
-import { type Check, parseHealthPort, startHealth } from "../observe/health.ts";
+import type { Check } from "../observe/health.ts";
+import { parseHealthPort } from "../observe/health-port.ts";
 import { createLog, type Log, type LogFormat, type LogLevel, logFormats, logLevels } from "../observe/log.ts";
+import { serveHealth } from "./health.ts";
 import { reader } from "./options.ts";
 import { endOnSurprise, stopOnSignal } from "./stop-on-signal.ts";
 
@@ -61,15 +64,15 @@ export async function runHelper(
   const client = connect(options.csiAddress);
   const driver = driverChecks(client);
   const itself: Check = { name, run: () => helper.waitsFor() };
-  const health =
-    options.healthPort &&
-    (await startHealth(options.healthPort, { healthz: [driver.ready], livez: [], readyz: [driver.ready, itself] }));
-  log.info({ helper: name, csiAddress: options.csiAddress, healthPort: health?.port }, "the helper runs");
+  const checks = { healthz: [driver.ready], livez: [], readyz: [driver.ready, itself] };
+  if (options.healthPort) void serveHealth(options.healthPort, checks, log, stop.signal);
+  // A killed process keeps nothing: what was compiled so far is written now.
+  flushCompileCache();
+  log.info({ helper: name, csiAddress: options.csiAddress }, "the helper runs");
   stopOnSignal(log, async (signal) => {
     log.info({ signal, helper: name }, "stopping");
     stop.abort();
     await helper.ended;
     client.close();
-    await health?.close();
   });
 }

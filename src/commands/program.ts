@@ -1,7 +1,8 @@
 /** The commands that people type. */
-import { Command, CommanderError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { completion } from "./completion.ts";
 import { doctor } from "./doctor.ts";
+import { addHelpers } from "./helper-commands.ts";
 import { info } from "./info.ts";
 import { nodeAdopt } from "./node-adopt.ts";
 import { nodeForget } from "./node-forget.ts";
@@ -10,12 +11,11 @@ import { poolInit } from "./pool-init.ts";
 import { poolShow } from "./pool-show.ts";
 import { probe } from "./probe.ts";
 import { quickstart } from "./quickstart.ts";
-import { registrar } from "./registrar.ts";
+import { newRoot } from "./root.ts";
 import { type Flag, serveFlags } from "./serve-flags.ts";
 import { snapshotCreate } from "./snapshot-create.ts";
 import { snapshotDelete } from "./snapshot-delete.ts";
 import { snapshotList } from "./snapshot-list.ts";
-import { version } from "./version.ts";
 import { volumeAttach } from "./volume-attach.ts";
 import { volumeCreate } from "./volume-create.ts";
 import { volumeDelete } from "./volume-delete.ts";
@@ -31,12 +31,13 @@ import { volumeUnstage } from "./volume-unstage.ts";
 import { volumeValidate } from "./volume-validate.ts";
 
 export function program(): Command {
-  const root = new Command("holdfast")
-    .description("Turns the disks of a node into volumes for containers, over the Container Storage Interface.")
-    .version(version(), "-V, --version", "print the version")
-    .helpOption("-h, --help", "print this help")
-    .configureHelp({ sortOptions: false, showGlobalOptions: false })
-    .exitOverride();
+  const root = newRoot();
+  addCommands(root);
+  return root;
+}
+
+/** All of them, in the order in which the help has them. */
+export function addCommands(root: Command): void {
   serveHelp(root);
   const pool = root
     .command("pool")
@@ -63,26 +64,9 @@ export function program(): Command {
       "Kubernetes: what an administrator says of nodes that are gone for ever, or came back under another name.",
     );
   for (const add of [nodeForget, nodeAdopt]) add(node);
-  for (const add of [info, probe, doctor, registrar, quickstart, completion]) add(root);
-  return root;
-}
-
-/** Runs a command line. What commander itself refuses is told already and gives exit code 2. */
-export async function run(args: readonly string[]): Promise<void> {
-  // Whoever reads the output may stop reading, as head does.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    // The quickstart goes on without a reader, because it has to clean up.
-    if (args[0] !== "quickstart") process.exit();
-  });
-  try {
-    const root = program();
-    if (args.length === 0) root.help();
-    await root.parseAsync([...args], { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  }
+  for (const add of [info, probe, doctor]) add(root);
+  addHelpers(root);
+  for (const add of [quickstart, completion]) add(root);
 }
 
 /** `serve` is started by main.ts, past commander; here it has its help and its place in the completion. */
@@ -92,7 +76,8 @@ function serveHelp(root: Command): void {
     .summary("run the driver")
     .description("Runs the driver on a Unix socket until SIGTERM or SIGINT.");
   for (const [name, flag] of Object.entries<Flag>(serveFlags)) {
-    const option = new Option(flag.value === undefined ? `--${name}` : `--${name} <${flag.value}>`, flag.text);
+    const value = flag.optional ? ` [${flag.value}]` : flag.value === undefined ? "" : ` <${flag.value}>`;
+    const option = new Option(`--${name}${value}`, flag.text);
     if (flag.choices) option.choices(flag.choices);
     serve.addOption(flag.repeated ? option.argParser(listOf) : option);
   }

@@ -22,3 +22,9 @@ test("mistakes are named by the flag", () => {
   refused(["--init-pools=yes"], /^--init-pools: takes no value/);
   refused(["--endpoint", "/a", "--endpoint", "/b"], /^--endpoint: given twice/);
 });
+
+test("a value that may be left out is joined by an equals sign", () => {
+  assert.deepEqual({ ...parseServeFlags(["--kubernetes", "--init-pools"]) }, { kubernetes: true, "init-pools": true });
+  assert.deepEqual({ ...parseServeFlags(["--kubernetes=controller"]) }, { kubernetes: "controller" });
+  assert.throws(() => parseServeFlags(["--kubernetes", "controller"]), /serve takes no argument 'controller'/);
+});

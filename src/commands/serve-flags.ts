@@ -2,11 +2,14 @@
 import { parseArgs } from "node:util";
 import { ConfigError, suggestion } from "../config/config-error.ts";
 import type { Flags } from "../config/load.ts";
+import { roles } from "../config/schema.ts";
 import { logFormats, logLevels } from "../observe/log.ts";
 
 export interface Flag {
   /** Absent: the flag takes no value. */
   readonly value?: string;
+  /** The value may be left out, and is joined by an equals sign where it is not. */
+  readonly optional?: boolean;
   readonly repeated?: boolean;
   /** For the help and the completion; the configuration's schema decides what is taken. */
   readonly choices?: readonly string[];
@@ -34,6 +37,17 @@ export const serveFlags = {
   "init-pools": { text: "makes folders pools that are not yet; for scratch use only" },
   "max-volumes": { value: "count", text: "how many volumes this node takes; 0, the default: not limited" },
   "grace-seconds": { value: "seconds", text: "how long running calls may take when it is told to stop; default 20" },
+  kubernetes: {
+    value: "role",
+    optional: true,
+    choices: roles,
+    text: "runs the Kubernetes helpers too: node beside a kubelet, or controller once in the cluster; the role is joined by an equals sign; absent: node",
+  },
+  kubeconfig: { value: "file", text: "for the helpers; absent: KUBECONFIG, else the pod's own account" },
+  "health-port": {
+    value: "port",
+    text: "serves /healthz, /livez and /readyz, as 9808 or 127.0.0.1:9808; absent: nothing is served",
+  },
   "log-level": { value: "level", choices: logLevels, text: "the least level that is logged; absent: info" },
   "log-format": { value: "format", choices: logFormats, text: "absent: pretty on a terminal, else json" },
 } as const satisfies Record<string, Flag>;
@@ -44,7 +58,7 @@ export function parseServeFlags(args: readonly string[]): Flags {
   const options = Object.fromEntries(
     entries.map(([name, flag]) => [
       name,
-      flag.value === undefined
+      flag.value === undefined || flag.optional
         ? ({ type: "boolean" } as const)
         : ({ type: "string", multiple: flag.repeated ?? false } as const),
     ]),
@@ -66,7 +80,7 @@ export function parseServeFlags(args: readonly string[]): Flags {
       throw new ConfigError(`${token.rawName}: unknown option${suggestion(token.name, Object.keys(serveFlags))}`);
     const name = `--${token.name}`;
     if (flag.value === undefined && token.value !== undefined) throw new ConfigError(`${name}: takes no value`);
-    if (flag.value !== undefined && token.value === undefined)
+    if (flag.value !== undefined && !flag.optional && token.value === undefined)
       throw new ConfigError(`${name}: needs a value: ${name} <${flag.value}>`);
     if (!flag.repeated && seen.has(token.name)) throw new ConfigError(`${name}: given twice; give it once`);
     seen.add(token.name);

@@ -1,11 +1,12 @@
 /** The daemon. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { flushCompileCache } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { defaultEndpoint, loadConfig } from "../config/load.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config, KubernetesConfig } from "../config/schema.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
 import { startServer } from "../csi/server.ts";
+import type { Composition } from "../kubernetes/compose.ts";
 import { createLog, type Log } from "../observe/log.ts";
 import type { Readiness } from "../volumes/api.ts";
 import { openDriver } from "../volumes/driver.ts";
@@ -24,9 +25,29 @@ export async function serve(args: readonly string[]): Promise<void> {
     format: config.logFormat ?? (process.stderr.isTTY ? "pretty" : "json"),
   });
   endOnSurprise(log);
-  if (config.endpoint === defaultEndpoint(config.driverName)) {
-    mkdirSync(dirname(socketPathOf(config.endpoint)), { recursive: true, mode: 0o700 });
-  }
+  const driver = config.pools.length === 0 ? undefined : await startDriver(config, log);
+  const ending = new AbortController();
+  const kubernetes = config.kubernetes && (await startKubernetes(config, config.kubernetes, log));
+  if (config.healthPort) void startHealth(config, driver !== undefined, kubernetes, log, ending.signal);
+
+  stopOnSignal(log, async (signal) => {
+    log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
+    const until = performance.now() + config.graceSeconds * 1000;
+    const left = () => Math.max(0, until - performance.now());
+    // The helpers are callers of the driver: it answers them until they have ended.
+    await kubernetes?.stop(left());
+    await driver?.stop(left);
+    ending.abort();
+  });
+}
+
+interface RunningDriver {
+  /** `left` tells how many milliseconds there are for what still runs. */
+  stop(left: () => number): Promise<void>;
+}
+
+async function startDriver(config: Config, log: Log): Promise<RunningDriver> {
+  makeSocketFolder(config);
   const services = new Set(config.services);
   const driver = await openDriver({ ...config, log });
   const server = await startServer({
@@ -44,15 +65,55 @@ export async function serve(args: readonly string[]): Promise<void> {
   });
   driver.start();
   const watch = announce(config, driver.readiness, server.socketPath, log);
+  return {
+    stop: async (left) => {
+      clearInterval(watch);
+      await server.stop({ graceMs: left() });
+      // What goes on for callers that left, as a long copy, gets what is left of the time.
+      await driver.stop(left());
+    },
+  };
+}
 
-  stopOnSignal(log, async (signal) => {
-    clearInterval(watch);
-    log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
-    const until = performance.now() + config.graceSeconds * 1000;
-    await server.stop({ graceMs: config.graceSeconds * 1000 });
-    // What goes on for callers that left, as a long copy, gets what is left of the time.
-    await driver.stop(Math.max(0, until - performance.now()));
-  });
+/** Of the default endpoints the folder is made; of any other it has to be there. */
+function makeSocketFolder({ endpoint, driverName, kubernetes }: Config): void {
+  const folder = dirname(socketPathOf(endpoint));
+  if (endpoint === defaultEndpoint(driverName)) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // Where there is no kubelet none of its folders is made.
+  if (!kubernetes || folder !== join(kubernetes.kubeletDir, "plugins", driverName)) return;
+  if (existsSync(kubernetes.kubeletDir)) mkdirSync(folder, { recursive: true, mode: 0o750 });
+}
+
+async function startKubernetes(config: Config, kubernetes: KubernetesConfig, log: Log): Promise<Composition> {
+  // After the driver listens: it does not wait for what only the helpers need.
+  const { compose } = await import("../kubernetes/compose.ts");
+  return compose({ ...kubernetes, ...(config.pools.length === 0 ? {} : { csiAddress: config.endpoint }), log });
+}
+
+async function startHealth(
+  config: Config,
+  hasDriver: boolean,
+  kubernetes: Composition | undefined,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!config.healthPort) return;
+  const [{ serveHealth }, { driverChecks }, { connect }] = await Promise.all([
+    import("./health.ts"),
+    import("../kubernetes/driver-checks.ts"),
+    import("../csi/client.ts"),
+  ]);
+  const client = connect(config.endpoint);
+  signal.addEventListener("abort", () => client.close(), { once: true });
+  const driver = hasDriver ? driverChecks(client) : undefined;
+  const ready = driver ? [driver.ready] : [];
+  const checks = {
+    healthz: ready,
+    // Not ready is no reason to start again: that brings no disk back.
+    livez: driver ? [driver.lives] : [],
+    readyz: [...ready, ...(kubernetes?.ready ?? [])],
+  };
+  await serveHealth(config.healthPort, checks, log, signal);
 }
 
 /** Says once that the driver is ready, or first what it waits for. */

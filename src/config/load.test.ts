@@ -153,3 +153,51 @@ test("pools that can't be served together are refused", async () => {
   await refused({ pool: ["a=imag:/a"] }, /backend: 'imag' is not known/);
   await refused({ pool: ["a=image:/"] }, /path: is the root/);
 });
+
+test("kubernetes: the role, its defaults, the socket beside the kubelet, and what each role serves", async () => {
+  const pool = ["fast=image:/srv/fast"];
+  const shared = ["s=image:/srv/s,shared"];
+  const node = await loadConfig({ pool, kubernetes: true }, {});
+  assert.deepEqual(node.kubernetes, {
+    role: "node",
+    kubeletDir: "/var/lib/kubelet",
+    capacity: true,
+    snapshotController: false,
+  });
+  assert.equal(node.endpoint, "unix:///var/lib/kubelet/plugins/local.csi.holdfast/csi.sock");
+  assert.deepEqual(node.services, ["identity", "controller", "node"]);
+  const moved = file(`${fast}kubernetes: { kubeletDir: /var/lib/k0s/kubelet, namespace: storage, capacity: false }\n`);
+  const k0s = await loadConfig({ config: moved, kubeconfig: "/etc/k.conf" }, {});
+  assert.equal(k0s.endpoint, "unix:///var/lib/k0s/kubelet/plugins/local.csi.holdfast/csi.sock");
+  const { namespace, capacity, kubeconfig } = k0s.kubernetes ?? {};
+  assert.deepEqual([namespace, capacity, kubeconfig], ["storage", false, "/etc/k.conf"]);
+  assert.deepEqual((await loadConfig({ pool: shared, kubernetes: "node" }, {})).services, ["identity", "node"]);
+  const controller = await loadConfig({ pool: shared, kubernetes: "controller" }, {});
+  assert.deepEqual(controller.services, ["identity", "controller"]);
+  assert.equal(controller.endpoint, "unix:///run/holdfast/shared.csi.holdfast/csi.sock");
+  const services = await loadConfig({ pool: shared, kubernetes: "node", services: "controller,node" }, {});
+  assert.deepEqual(services.services, ["identity", "controller", "node"]);
+});
+
+test("kubernetes: the controller of local pools has none of its own, and says so", async () => {
+  const alone = await loadConfig({ kubernetes: "controller" }, {});
+  assert.deepEqual([alone.pools, alone.driverName, alone.kubernetes?.role], [[], "local.csi.holdfast", "controller"]);
+  await refused({ kubernetes: "controller", pool: ["fast=image:/srv/fast"] }, /each node acts for its own/);
+  await refused({ kubernetes: "node" }, /no pool is configured/);
+  await refused({ kubernetes: "leader", pool: ["a=image:/a"] }, /^--kubernetes: "leader" is not a role/);
+  await refused({ kubeconfig: "/etc/k.conf", pool: ["a=image:/a"] }, /--kubeconfig: .*--kubernetes/);
+  await refused(
+    { config: file(`${fast}kubernetes: { kubletDir: /a }\n`) },
+    /kubernetes\.kubletDir: unknown key; did you mean "kubeletDir"/,
+  );
+});
+
+test("a health port is a port, or an address and a port", async () => {
+  const pool = ["fast=image:/srv/fast"];
+  assert.deepEqual((await loadConfig({ pool, "health-port": "127.0.0.1:9808" }, {})).healthPort, {
+    host: "127.0.0.1",
+    port: 9808,
+  });
+  assert.deepEqual((await loadConfig({ config: file(`${fast}healthPort: 9808\n`) }, {})).healthPort, { port: 9808 });
+  await refused({ pool, "health-port": "http" }, /^--health-port: 'http' is not a port/);
+});

@@ -3,7 +3,16 @@ import { ConfigError } from "./config-error.ts";
 import { check } from "./issues.ts";
 import { parsePoolFlag } from "./pool-flag.ts";
 import { checkPools, mergePools, poolOf } from "./pools.ts";
-import { type Config, configSchema, defaults, type Layer } from "./schema.ts";
+import {
+  type Config,
+  configSchema,
+  defaults,
+  type KubernetesConfig,
+  kubernetesDefaults,
+  type Layer,
+  type PoolConfig,
+  services,
+} from "./schema.ts";
 
 /** What the command line gave. Absent: not given. */
 export interface Flags {
@@ -20,6 +29,10 @@ export interface Flags {
   readonly "max-volumes"?: string | undefined;
   readonly "grace-seconds"?: string | undefined;
   readonly "init-pools"?: boolean | undefined;
+  readonly "health-port"?: string | undefined;
+  /** The role; true: given without one. */
+  readonly kubernetes?: string | boolean | undefined;
+  readonly kubeconfig?: string | undefined;
 }
 
 /** The name of a driver over local pools. Kubernetes ties attaching to the name, so shared pools have another. */
@@ -38,21 +51,54 @@ export function defaultEndpoint(driverName = localName): string {
 export async function loadConfig(flags: Flags, env: NodeJS.ProcessEnv = process.env): Promise<Config> {
   // Reading YAML costs a tenth of the time in which the driver has to be ready: only where there is a file.
   const file = flags.config === undefined ? {} : (await import("./file.ts")).readConfigFile(flags.config);
-  const layers = { ...defaults, ...file, ...fromEnvironment(env), ...fromFlags(flags) };
+  const given = fromFlags(flags);
+  const layers = { ...defaults, ...file, ...fromEnvironment(env), ...given };
+  const kubernetes = kubernetesOf(file, given);
   const pools = mergePools(
     (file.pools ?? []).map(poolOf),
     (flags.pool ?? []).map((text) => poolOf(parsePoolFlag(text))),
   );
-  const shared = checkPools(pools);
+  const shared = kubernetes?.role === "controller" && pools.length === 0 ? false : checkPools(pools);
   const driverName = layers.driverName ?? (shared ? sharedName : localName);
+  checkRole(kubernetes, pools, shared);
+  const { kubernetes: _, services: asked, ...rest } = layers;
   return {
-    ...layers,
+    ...rest,
     driverName,
     nodeId: layers.nodeId ?? nodeIdOf("the host name", hostname()),
-    endpoint: (layers.endpoint ?? defaultEndpoint(driverName)).replace(/^(?:unix:)?\/*/, "unix:///"),
-    services: [...new Set<Config["services"][number]>(["identity", ...layers.services])],
+    endpoint: (layers.endpoint ?? endpointOf(driverName, kubernetes)).replace(/^(?:unix:)?\/*/, "unix:///"),
+    services: [...new Set<Config["services"][number]>(["identity", ...(asked ?? servicesOf(kubernetes, shared))])],
     pools,
+    ...(kubernetes === undefined ? {} : { kubernetes }),
   };
+}
+
+function kubernetesOf(file: Layer, flags: Layer): KubernetesConfig | undefined {
+  if (file.kubernetes === undefined && flags.kubernetes?.role === undefined) {
+    if (flags.kubernetes === undefined) return undefined;
+    throw new ConfigError("--kubeconfig: is for the Kubernetes helpers; give --kubernetes with it");
+  }
+  return { ...kubernetesDefaults, ...file.kubernetes, ...flags.kubernetes };
+}
+
+/** The helpers of a local pool's volumes run on its node: the controller's role has none of them. */
+function checkRole(kubernetes: KubernetesConfig | undefined, pools: readonly PoolConfig[], shared: boolean): void {
+  if (kubernetes?.role !== "controller" || pools.length === 0 || shared) return;
+  throw new ConfigError(
+    "kubernetes.role: the controller of local pools has no pools, for each node acts for its own; leave pools out here",
+  );
+}
+
+/** What each role serves: a shared pool's controller is one process, and its nodes are others. */
+function servicesOf(kubernetes: KubernetesConfig | undefined, shared: boolean): readonly (typeof services)[number][] {
+  if (kubernetes === undefined || !shared) return services;
+  return kubernetes.role === "node" ? ["identity", "node"] : ["identity", "controller"];
+}
+
+/** Beside a kubelet the socket is where that looks for it. */
+function endpointOf(driverName: string, kubernetes: KubernetesConfig | undefined): string {
+  if (kubernetes?.role !== "node") return defaultEndpoint(driverName);
+  return `unix://${kubernetes.kubeletDir}/plugins/${driverName}/csi.sock`;
 }
 
 function fromFlags(flags: Flags): Layer {
@@ -71,10 +117,20 @@ function fromFlags(flags: Flags): Layer {
   take("max-volumes", "maxVolumes", number);
   take("grace-seconds", "graceSeconds", number);
   take("init-pools", "initPools");
+  take("health-port", "healthPort");
+  const { kubernetes, kubeconfig } = flags;
+  if (kubernetes !== undefined || kubeconfig !== undefined) {
+    const role = kubernetes === true ? "node" : kubernetes;
+    input["kubernetes"] = {
+      ...(role === undefined ? {} : { role }),
+      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    };
+  }
   return check(
     configSchema,
     input,
-    ([key]) => `--${String(key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    ([key, inner]) =>
+      `--${String(inner === "kubeconfig" ? inner : key).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
   );
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadConfig } from "./load.ts";
-import { configSchema, poolSchema } from "./schema.ts";
+import { configSchema, kubernetesSchema, poolSchema } from "./schema.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/reference/configuration.md"), "utf8");
 
@@ -12,7 +12,8 @@ const byText = (a = "", b = "") => (a < b ? -1 : 1);
 
 test("docs/reference/configuration.md has a row for each key, and none that does not exist", () => {
   const rows = [...page.matchAll(/^\| `([A-Za-z]+)` \|/gm)].map((match) => match[1]);
-  const keys = [...Object.keys(configSchema.entries), ...Object.keys(poolSchema.entries)];
+  const schemas = [configSchema, poolSchema, kubernetesSchema];
+  const keys = schemas.flatMap((schema) => Object.keys(schema.entries));
   assert.deepEqual(rows.toSorted(byText), keys.toSorted(byText));
 });
 

@@ -3,6 +3,7 @@
  * (scripts/config-schema.ts), and docs/reference/configuration.md explains it.
  */
 import * as v from "valibot";
+import { parseHealthPort } from "../observe/health-port.ts";
 import { logFormats, logLevels } from "../observe/log.ts";
 import { parseDuration } from "./duration.ts";
 import { parseSize } from "./size.ts";
@@ -87,6 +88,46 @@ export const poolSchema = v.strictObject({
   ),
 });
 
+export const roles = ["node", "controller"] as const;
+
+const absolutePath = (description: string) => text(description, /^\/[^\0]*$/, "an absolute path");
+
+/** What the Kubernetes helpers in the driver's process need; that the key is there turns them on. */
+export const kubernetesSchema = v.strictObject({
+  role: v.exactOptional(
+    v.pipe(
+      v.picklist(roles, (issue) => `${issue.received} is not a role: write node or controller`),
+      v.description(
+        "node: on each node, beside the kubelet. controller: once in the cluster, for what needs more power than one node's. Absent: node.",
+      ),
+    ),
+  ),
+  kubeconfig: v.exactOptional(
+    text(
+      "The API server and whom to be there. Absent: KUBECONFIG, else the pod's own account.",
+      /^[^\0]+$/,
+      "the path of a kubeconfig",
+    ),
+  ),
+  kubeletDir: v.exactOptional(
+    absolutePath("The kubelet's folder, here and where the kubelet is. Absent: /var/lib/kubelet."),
+  ),
+  registrationPath: v.exactOptional(
+    absolutePath("The driver's socket as the kubelet sees its path. Absent: as in endpoint."),
+  ),
+  namespace: v.exactOptional(
+    text(
+      "Where Leases and storage capacities are. Absent: the pod's.",
+      /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+      "the name of a namespace",
+    ),
+  ),
+  capacity: v.exactOptional(flag("Publishes what the pools have left, for the scheduler. Absent: true.")),
+  snapshotController: v.exactOptional(
+    flag("Runs the cluster's snapshot-controller too, in the controller's role. Absent: false."),
+  ),
+});
+
 export const configSchema = v.strictObject({
   driverName: v.exactOptional(
     text(
@@ -151,6 +192,14 @@ export const configSchema = v.strictObject({
       v.description("How long running calls may take to finish when the driver is told to stop."),
     ),
   ),
+  healthPort: v.exactOptional(
+    v.pipe(
+      v.union([v.string(), v.number()], "expected a port, as 9808 or 127.0.0.1:9808"),
+      v.description("Serves /healthz, /livez and /readyz, as 9808 or 127.0.0.1:9808. Absent: nothing is served."),
+      parsed((value: string | number) => parseHealthPort(String(value))),
+    ),
+  ),
+  kubernetes: v.exactOptional(kubernetesSchema),
 });
 
 /** What one layer gives: the file, the environment or the flags. */
@@ -160,13 +209,20 @@ export type PoolLayer = v.InferOutput<typeof poolSchema>;
 
 /** What holds where no layer says anything else; the rest follows from other keys or from the host. */
 export const defaults = {
-  services: [...services],
   logLevel: "info",
   pools: [],
   maxVolumes: 0,
   initPools: false,
   graceSeconds: 20,
 } as const satisfies v.InferInput<typeof configSchema>;
+
+/** Of the key `kubernetes`. */
+export const kubernetesDefaults = {
+  role: "node",
+  kubeletDir: "/var/lib/kubelet",
+  capacity: true,
+  snapshotController: false,
+} as const satisfies v.InferInput<typeof kubernetesSchema>;
 
 /** A pool as the driver opens it. */
 export interface PoolConfig {
@@ -198,10 +254,25 @@ export interface Config {
   readonly logLevel: (typeof logLevels)[number];
   /** Absent: pretty on a terminal, else json. */
   readonly logFormat?: "pretty" | "json";
-  /** At least one; all shared, or none. */
+  /** All shared, or none. At least one, but where the controller's role has only the cluster to look after. */
   readonly pools: readonly PoolConfig[];
   /** 0: not limited. */
   readonly maxVolumes: number;
   readonly initPools: boolean;
   readonly graceSeconds: number;
+  /** Absent: health is not served. */
+  readonly healthPort?: { readonly host?: string; readonly port: number };
+  /** Absent: no Kubernetes. */
+  readonly kubernetes?: KubernetesConfig;
+}
+
+/** How the helpers run beside the driver. */
+export interface KubernetesConfig {
+  readonly role: (typeof roles)[number];
+  readonly kubeconfig?: string;
+  readonly kubeletDir: string;
+  readonly registrationPath?: string;
+  readonly namespace?: string;
+  readonly capacity: boolean;
+  readonly snapshotController: boolean;
 }

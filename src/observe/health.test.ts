@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Check, type HealthChecks, parseHealthPort, startHealth } from "./health.ts";
+import { type Check, type HealthChecks, startHealth } from "./health.ts";
+import { parseHealthPort } from "./health-port.ts";
 
 const well: Check = { name: "driver", run: () => undefined };
 const loopback = { host: "127.0.0.1", port: 0 };

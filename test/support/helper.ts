@@ -12,7 +12,7 @@ export interface Helper {
   line(text: string, nth?: number): Promise<Record<string, unknown>>;
   /** Answers the exit code, 128 for a signal; killed after 15 s. */
   stop(signal?: NodeJS.Signals): Promise<number>;
-  /** What `path` of its health port says. Only after `line("the helper runs")`. */
+  /** What `path` of its health port says. */
   health(path: string): Promise<{ readonly status: number; readonly text: string }>;
 }
 
@@ -46,8 +46,8 @@ export function startHelper(scratch: Scratch, args: readonly string[]): Helper {
     await stop();
   });
   const health = async (path: string) => {
-    const { healthPort } = await line("the helper runs");
-    const response = await fetch(`http://127.0.0.1:${String(healthPort)}${path}`);
+    const { port } = await line("health is served");
+    const response = await fetch(`http://127.0.0.1:${String(port)}${path}`);
     return { status: response.status, text: await response.text() };
   };
   return { pid: child.pid ?? 0, log: () => log, line, stop, health };

@@ -1,0 +1,53 @@
+/** The helpers in the driver's own process: which of them run in each role, how they are asked for their health, how they end. */
+import { join } from "node:path";
+import type { Check } from "../observe/health.ts";
+import type { Log } from "../observe/log.ts";
+import { startRegistrar } from "./registrar/registrar.ts";
+
+export interface ComposeOptions {
+  /** `node`: on each node, beside the kubelet. `controller`: once in the cluster. */
+  readonly role: "node" | "controller";
+  /** The driver's socket; absent: this process has no driver, only the cluster to look after. */
+  readonly csiAddress?: string;
+  readonly kubeletDir: string;
+  /** The driver's socket as the kubelet sees its path; absent: as in `csiAddress`. */
+  readonly registrationPath?: string;
+  readonly log: Log;
+}
+
+export interface Composition {
+  /** One for each part: undefined where it does its work, else what it waits for. */
+  readonly ready: readonly Check[];
+  /** Nothing new begins, what runs may end for `withinMs` milliseconds. The kubelet and the Lease are told. Never throws. */
+  stop(withinMs: number): Promise<void>;
+}
+
+/** Begins them, and returns at once. They never end by themselves, and what fails in them harms the driver as little as it can. */
+export function compose(options: ComposeOptions): Composition {
+  const { role, csiAddress, log } = options;
+  const stop = new AbortController();
+  const parts: { readonly ready: Check; readonly ended: Promise<void> }[] = [];
+  if (role === "node" && csiAddress !== undefined) {
+    const registrar = startRegistrar({
+      csiAddress,
+      ...(options.registrationPath === undefined ? {} : { kubeletRegistrationPath: options.registrationPath }),
+      registryFolder: join(options.kubeletDir, "plugins_registry"),
+      log,
+      signal: stop.signal,
+    });
+    parts.push({ ready: { name: "registrar", run: () => registrar.waitsFor() }, ended: registrar.ended });
+  }
+  return {
+    ready: parts.map(({ ready }) => ready),
+    stop: async (withinMs) => {
+      stop.abort();
+      const late = Promise.withResolvers<"late">();
+      const timer = setTimeout(() => late.resolve("late"), withinMs);
+      const all = Promise.all(parts.map(({ ended }) => ended));
+      if ((await Promise.race([all, late.promise])) === "late") {
+        log.warn({ withinMs }, "the helpers did not end in time; the next start finishes what they left");
+      }
+      clearTimeout(timer);
+    },
+  };
+}
