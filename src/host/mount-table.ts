@@ -81,6 +81,17 @@ export function mountOf(path: string, mounts: readonly MountLine[]): MountLine |
   return best;
 }
 
+const network = /^(?:nfs4?|ceph|cifs|smb3|lustre|9p|fuse\..+)$/;
+
+/**
+ * Whether a whole file system is mounted at this absolute path without symlinks, as a disk of its own is. A folder of another file system that was bound
+ * there, as containers get theirs, has only a part of one; a network's parts look like that too and are taken for whole.
+ */
+export function holdsWholeFileSystem(path: string, mounts: readonly MountLine[]): boolean {
+  const mount = mountOf(path, mounts);
+  return mount !== undefined && mount.target === path && (mount.root === "/" || network.test(mount.fsType));
+}
+
 /** How mounts made below `path` spread: the kubelet's folders must be `shared` for pods to see them. */
 export async function propagation(path: string): Promise<"shared" | "slave" | "private"> {
   const tags = mountOf(path, await listMounts())?.propagation ?? [];
