@@ -10,3 +10,4 @@ PATH="$(ls -d "$HERE"/node_modules/node-linux-*/bin | head -1):$HERE/node_module
 "$HERE/node_modules/.bin/biome" format --write docs/reference/configuration.schema.json >/dev/null 2>&1
 "$HERE/bin/holdfast-node" "$HERE/scripts/errors-page.ts"
 "$HERE/bin/holdfast-node" "$HERE/scripts/commands-page.ts"
+"$HERE/bin/holdfast-node" "$HERE/deploy/manifests.ts"

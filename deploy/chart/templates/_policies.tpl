@@ -1,4 +1,5 @@
 {{- define "holdfast.selectedNode" }}volume.kubernetes.io/selected-node{{ end -}}
+{{- define "holdfast.restoreFinalizer" }}provisioner.storage.kubernetes.io/volumesnapshot-as-source-protection{{ end -}}
 
 {{- /*
 The head of a policy, up to its variables: `node` is the node whose pod the token is bound to, empty for a token that is bound to none; `all` is what is
@@ -33,7 +34,7 @@ spec:
       - apiGroups: [snapshot.storage.k8s.io]
         apiVersions: ["*"]
         operations: ["*"]
-        resources: [volumesnapshotcontents, volumesnapshotcontents/status]
+        resources: [volumesnapshotcontents, volumesnapshotcontents/status, volumesnapshots, volumesnapshots/status]
     {{- end }}
   matchConditions:
     - name: from-a-node
