@@ -28,10 +28,12 @@ const read = (folder: string): Definition[] =>
     .map((name) => parse(readFileSync(join(folder, name), "utf8")) as Definition)
     .sort((one, other) => one.metadata.name.localeCompare(other.metadata.name));
 
+const byText = (one: string, other: string): number => one.localeCompare(other);
+
 /** Without what may differ: descriptions, messages, the order of names, two ways to say "exactly one of two". */
 function facts(value: Json): Json {
   if (Array.isArray(value))
-    return value.map(facts).sort((one, other) => (typeof one === "string" ? one.localeCompare(String(other)) : 0));
+    return value.map(facts).sort((one, other) => byText(JSON.stringify(one), JSON.stringify(other)));
   if (value === null || typeof value !== "object") return value;
   const kept: Record<string, Json> = {};
   for (const key of Object.keys(value).sort()) {
@@ -42,7 +44,7 @@ function facts(value: Json): Json {
       const two =
         /^\(has\(self\.(\w+)\) && !has\(self\.(\w+)\)\) \|\|/.exec(inner) ??
         /^has\(self\.(\w+)\) != has\(self\.(\w+)\)$/.exec(inner);
-      kept[key] = two ? `one of ${[two[1], two[2]].sort().join(", ")}` : inner;
+      kept[key] = two ? `one of ${two.slice(1, 3).sort(byText).join(", ")}` : inner;
     } else kept[key] = facts(inner);
   }
   return kept;
