@@ -4,12 +4,13 @@ import { connect } from "../../../src/csi/client.ts";
 import { openClient } from "../../../src/kubernetes/api/client.ts";
 import { findCluster } from "../../../src/kubernetes/api/cluster.ts";
 import { openEvents } from "../../../src/kubernetes/api/events.ts";
+import { runAttacher } from "../../../src/kubernetes/attacher/index.ts";
 import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
 import { openInformers } from "../../../src/kubernetes/helper.ts";
 import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
 import { createLog } from "../../../src/observe/log.ts";
 
-const helpers = { resizer: runResizer } as const;
+const helpers = { attacher: runAttacher, resizer: runResizer } as const;
 
 const [name, text = "{}"] = process.argv.slice(2);
 const { csiAddress, kubeconfig, node, options } = JSON.parse(text) as {
