@@ -32,9 +32,14 @@ export interface Informers {
   of<T extends ApiObject>(resource: Resource<T>, options?: InformerOptions<T>, name?: string): Informer<T>;
 }
 
-export function openInformers(api: ApiClient, log: Log, signal: AbortSignal): Informers {
+/** Informers that go on until `signal`. `until` gives the same ones to a helper that may end before: it is told nothing after its own signal. */
+export function openInformers(
+  api: ApiClient,
+  log: Log,
+  signal: AbortSignal,
+): Informers & { until(end: AbortSignal): Informers } {
   const open = new Map<string, unknown>();
-  return {
+  const informers: Informers = {
     of<T extends ApiObject>(resource: Resource<T>, options: InformerOptions<T> = {}, name = "all") {
       const key = `${resource.group}/${resource.plural}: ${name}`;
       const known = open.get(key) as Informer<T> | undefined;
@@ -44,4 +49,18 @@ export function openInformers(api: ApiClient, log: Log, signal: AbortSignal): In
       return informer;
     },
   };
+  const until = (end: AbortSignal): Informers => ({
+    of: (resource, options, name) => {
+      const informer = informers.of(resource, options, name);
+      return {
+        ...informer,
+        on: (handler) => {
+          const off = informer.on(handler);
+          end.addEventListener("abort", off, { once: true });
+          return off;
+        },
+      };
+    },
+  });
+  return { ...informers, until };
 }

@@ -131,6 +131,8 @@ class Run {
     const { node, helpers, log } = this.#set;
     const events = openEvents(api, { component: driver.name, ...(node !== undefined && { host: node }) }, log);
     const shared = { api, csi, driver, events, ...(node !== undefined && { node }) };
+    // What two helpers watch is asked of the API server once.
+    const watched = openInformers(api, log, signal);
     this.#waiting = undefined;
     await Promise.all(
       helpers.map((helper) =>
@@ -141,8 +143,7 @@ class Run {
             const own = new AbortController();
             const until = AbortSignal.any([signal, own.signal]);
             try {
-              const informers = openInformers(api, log, until);
-              await helper.run({ ...shared, log, signal: until, informers });
+              await helper.run({ ...shared, log, signal: until, informers: watched.until(until) });
             } finally {
               own.abort();
             }
