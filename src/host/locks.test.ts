@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { flockStaysLocal, isLocked, keepSpareLocks, lockFile } from "./locks.ts";
+import { flockStaysLocal, isLocked, keepSpareLocks, lockData, lockFile } from "./locks.ts";
 import { parseMountInfo } from "./mount-table.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-locks-"));
@@ -43,6 +43,31 @@ test("many at once: never two holders, though each removes the file", async () =
   );
   assert.ok(taken > 0);
 });
+
+test("what was let go of is free, also while a child has a copy of the descriptor", async () => {
+  const data = join(folder, "data");
+  writeFileSync(data, "");
+  const lock = await lockData(data);
+  assert.ok(lock);
+  const fd = readdirSync("/proc/self/fd").find((each) => linkOf(each) === data);
+  const child = spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "ignore", Number(fd)] });
+  try {
+    assert.equal(await isLocked(data), true);
+    lock.release();
+    assert.equal(await isLocked(data), false);
+  } finally {
+    child.kill();
+    await once(child, "exit");
+  }
+});
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ""; // of the look itself
+  }
+}
 
 test("the lock of a process that was killed is free", async () => {
   const child = spawn("flock", ["-x", path, "-c", "echo held; exec sleep 60"], { detached: true });

@@ -180,17 +180,31 @@ function held(path: string, fd: number): FileLock {
       } catch {
         // Gone already, or not to be removed now: a file without a lock is harmless.
       } finally {
-        closeSync(fd);
+        letGo(fd);
       }
     },
   };
   return lock;
 }
 
+/**
+ * Closing alone would leave it locked for as long as a child that is being started at this moment has a copy of the
+ * descriptor: until its exec.
+ */
+function letGo(fd: number): void {
+  try {
+    unlock(fd);
+  } catch {
+    // The close does it.
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Takes the lock that a loop device would keep on this data file; absent: somebody has it. ENOENT passes. */
 export async function lockData(path: string): Promise<{ release(): void } | undefined> {
   const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
-  if (tryLock(fd, path)) return { release: () => closeSync(fd) };
+  if (tryLock(fd, path)) return { release: () => letGo(fd) };
   await closeFile(fd);
   return undefined;
 }
@@ -204,7 +218,7 @@ export async function isLocked(path: string): Promise<boolean> {
   try {
     return !tryLock(fd, path);
   } finally {
-    closeSync(fd); // at once: until then others are told that it is locked
+    letGo(fd); // at once: until then others are told that it is locked
   }
 }
 
