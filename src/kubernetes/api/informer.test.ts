@@ -84,3 +84,19 @@ test("an answer to a write of ours is there at once, and an older event does not
   it.informer.put(old);
   assert.equal(it.informer.get("a")?.metadata?.labels?.["zone"], "new");
 });
+
+test("a kind that the cluster does not know is empty, until it does", async () => {
+  const api = await startTestApi();
+  api.put("/api/v1/nodes/a", {});
+  api.answer = (_method, path) => (path === "/api/v1/nodes" ? { status: 404 } : undefined);
+  const stop = new AbortController();
+  const client = openClient(api.cluster, "test");
+  const informer = startInformer(client, nodes, { absentMs: 10 }, silent, stop.signal);
+  await informer.synced;
+  assert.equal(informer.get("a"), undefined);
+  api.answer = undefined;
+  await until(() => informer.get("a") !== undefined, "the node");
+  stop.abort();
+  client.close();
+  await api[Symbol.asyncDispose]();
+});

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../../observe/log.ts";
-import { isExpired } from "./api-error.ts";
+import { isExpired, isNotFound } from "./api-error.ts";
 import type { ApiClient } from "./client.ts";
 import type { ApiObject, Resource } from "./resources.ts";
 
@@ -29,10 +29,12 @@ export interface InformerOptions<T> {
   readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
   /** The first list waits a random part of this, in milliseconds, so that a thousand nodes don't ask at once. Absent: 0. */
   readonly jitterMs?: number;
+  /** How long until a kind that the cluster does not know is asked for again, in milliseconds. Absent: 15,000. */
+  readonly absentMs?: number;
 }
 
 export interface Informer<T> {
-  /** Settles with the first whole list; rejects when it was stopped before. */
+  /** Settles with the first whole list, or when the cluster does not know the kind; rejects when it was stopped before. */
   readonly synced: Promise<void>;
   readonly hasSynced: () => boolean;
   get(name: string, namespace?: string): T | undefined;
@@ -48,6 +50,7 @@ export interface Informer<T> {
 const firstWaitMs = 500;
 const longestWaitMs = 30_000;
 const watchSeconds = 300;
+const absentMs = 15_000;
 const shortestWatchMs = 1_000;
 
 export const keyOf = (name: string, namespace?: string): string =>
@@ -160,11 +163,13 @@ export function startInformer<T extends ApiObject>(
     await sleep(Math.random() * (options.jitterMs ?? 0), undefined, { signal });
     let version: string | undefined;
     let failures = 0;
+    let absent = false;
     while (!signal.aborted) {
       const began = performance.now();
       try {
         if (version === undefined) {
           version = await listAll();
+          absent = false;
           if (!synced) {
             synced = true;
             ready.resolve();
@@ -178,7 +183,17 @@ export function startInformer<T extends ApiObject>(
         // A watch that ran for a while ended for a reason of its own: the next begins at once.
         if (performance.now() - began > longestWaitMs) failures = 0;
         if (isExpired(error) || (error as { code?: unknown }).code === 410) version = undefined;
-        else {
+        else if (isNotFound(error)) {
+          // A custom resource whose definition is not installed, or not any more: there are none until it is.
+          for (const key of [...objects.keys()]) remove(key);
+          version = undefined;
+          failures = 0;
+          if (!absent) log.debug({ kind: resource.kind }, "the cluster does not know this kind");
+          absent = true;
+          synced = true;
+          ready.resolve();
+          await sleep(options.absentMs ?? absentMs, undefined, { signal });
+        } else {
           failures++;
           const level = failures > 2 ? "warn" : "debug";
           log[level](

@@ -7,10 +7,11 @@ import { openEvents } from "../../../src/kubernetes/api/events.ts";
 import { runAttacher } from "../../../src/kubernetes/attacher/index.ts";
 import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
 import { openInformers } from "../../../src/kubernetes/helper.ts";
+import { runProvisioner } from "../../../src/kubernetes/provisioner/index.ts";
 import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
 import { createLog } from "../../../src/observe/log.ts";
 
-const helpers = { attacher: runAttacher, resizer: runResizer } as const;
+const helpers = { attacher: runAttacher, provisioner: runProvisioner, resizer: runResizer } as const;
 
 const [name, text = "{}"] = process.argv.slice(2);
 const { csiAddress, kubeconfig, node, options } = JSON.parse(text) as {

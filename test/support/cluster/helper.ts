@@ -22,7 +22,7 @@ const node = join(import.meta.dirname, "../../../bin/holdfast-node");
 
 export function startHelper(
   plane: ControlPlane,
-  helper: "attacher" | "resizer",
+  helper: "attacher" | "provisioner" | "resizer",
   options: HelperOptions,
   scratch: Scratch = plane.scratch,
 ): Service {

@@ -1,0 +1,210 @@
+/** The provisioner: claims get volumes, and volumes that no claim has any more are deleted. */
+import { once } from "node:events";
+import type { PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import type { VolumeAttachment } from "kubernetes-types/storage/v1.js";
+import { actsFor } from "../acts-for.ts";
+import type { Informer } from "../api/informer.ts";
+import { Later, openQueue } from "../api/queue.ts";
+import { claims, storageClasses, volumeAttachments, volumeSnapshotContents } from "../api/resources.ts";
+import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
+import type { HelperContext } from "../helper.ts";
+import { watchVolumes, withoutManagedFields } from "../watched.ts";
+import type { Provisioner, ProvisionerOptions } from "./context.ts";
+import { isAsking } from "./duty.ts";
+import { openIntents } from "./intents.ts";
+import { classNameOf, cloneFinalizer, selectedNodeOf, shownClaim } from "./names.ts";
+import { placesOf } from "./places.ts";
+import { releaseClaim, sourceKey, sourceKeysOf } from "./protect.ts";
+import { serveClaim } from "./provision.ts";
+import { serveVolume } from "./remove.ts";
+
+export type { ProvisionerOptions } from "./context.ts";
+
+/**
+ * Serves claims and deletes volumes of the driver until the context's signal: for the whole cluster, or for one node's. Throws when
+ * the intents can't be read or kept.
+ */
+export async function runProvisioner(context: HelperContext, options: ProvisionerOptions = {}): Promise<void> {
+  const { driver, log, signal } = context;
+  const volumes = watchVolumes(context);
+  const contents = watchContents(context);
+  const provisioner: Provisioner = {
+    ...context,
+    options,
+    timeoutMs: options.timeoutMs ?? 30_000,
+    volumes,
+    claims: watchAsking(context),
+    classes: context.informers.of(storageClasses, { keep: withoutManagedFields }),
+    places: placesOf(context),
+    intents: await openIntents(options.intentsFolder, log),
+    withTopology: driver.plugin.has("VOLUME_ACCESSIBILITY_CONSTRAINTS"),
+    holds: (claim) => holds(context, volumes, contents, claim),
+  };
+  const attachments = driver.controller.has("PUBLISH_UNPUBLISH_VOLUME") ? watchAttachments(context) : undefined;
+  const { claims: asking, classes, places } = provisioner;
+  for (const watched of [volumes, asking, classes, places, contents, attachments]) await watched?.synced;
+
+  const shared = {
+    workers: options.workers ?? 50,
+    firstWaitMs: options.firstWaitMs,
+    longestWaitMs: options.longestWaitMs,
+  };
+  const claimQueue = openQueue(
+    {
+      ...defined(shared),
+      name: "claim",
+      fields: (uid) => ({ claim: shownKey(provisioner, uid) }),
+      run: async (uid) => {
+        await serveClaim(provisioner, uid);
+        return undefined;
+      },
+    },
+    log,
+  );
+  const volumeQueue = openQueue(
+    {
+      ...defined(shared),
+      name: "volume",
+      fields: (volume) => ({ volume }),
+      run: async (name) => {
+        await serveVolume(provisioner, attachments, name);
+        return undefined;
+      },
+    },
+    log,
+  );
+  const sourceQueue = openQueue(
+    {
+      name: "cloned claim",
+      workers: 2,
+      run: async (uid) => {
+        const [source] = provisioner.claims.by("uid", uid);
+        if (source && !(await releaseClaim(provisioner, source))) throw new Later("it is still being cloned");
+        return undefined;
+      },
+    },
+    log,
+  );
+
+  provisioner.claims.on(({ object }) => {
+    const { uid, deletionTimestamp, finalizers } = object.metadata ?? {};
+    if (uid === undefined) return;
+    claimQueue.add(uid);
+    if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) sourceQueue.add(uid);
+  });
+  const wake = (source: string) => {
+    for (const { metadata } of provisioner.claims.by("source", source)) if (metadata?.uid) claimQueue.add(metadata.uid);
+  };
+  volumes.on(({ object }) => {
+    volumeQueue.add(object.metadata?.name ?? "");
+    const { namespace = "", name = "", uid } = object.spec?.claimRef ?? {};
+    if (uid && provisioner.intents.get(uid)) claimQueue.add(uid);
+    wake(sourceKey("volume", namespace, name));
+  });
+  contents?.on(({ object }) => {
+    const { namespace, name } = object.spec.volumeSnapshotRef;
+    wake(sourceKey("snapshot", namespace, name));
+  });
+  attachments?.on(({ kind, object }) => {
+    if (kind === "removed") volumeQueue.add(object.spec.source.persistentVolumeName ?? "");
+  });
+  provisioner.classes.on(({ object }) => {
+    if (object.provisioner !== driver.name) return;
+    for (const claim of provisioner.claims.all()) {
+      if (classNameOf(claim) === object.metadata?.name && claim.metadata?.uid) claimQueue.add(claim.metadata.uid);
+    }
+  });
+  for (const { claim } of provisioner.intents.all()) claimQueue.add(claim.uid);
+
+  log.info({ driver: driver.name, ...(context.node !== undefined && { node: context.node }) }, "the provisioner works");
+  if (!signal.aborted) await once(signal, "abort");
+  await Promise.all([claimQueue.stop(), volumeQueue.stop(), sourceQueue.stop()]);
+}
+
+const shownKey = (provisioner: Provisioner, uid: string): string => {
+  const [claim] = provisioner.claims.by("uid", uid);
+  if (claim) return shownClaim(claim);
+  const plan = provisioner.intents.get(uid);
+  return plan ? `${plan.claim.namespace}/${plan.claim.name}` : uid;
+};
+
+const defined = ({
+  workers,
+  firstWaitMs,
+  longestWaitMs,
+}: {
+  workers: number;
+  firstWaitMs: number | undefined;
+  longestWaitMs: number | undefined;
+}) => ({
+  workers,
+  ...(firstWaitMs !== undefined && { firstWaitMs }),
+  ...(longestWaitMs !== undefined && { longestWaitMs }),
+});
+
+/**
+ * The claims that ask this driver for a volume, and those that are kept because they were cloned. For one node: only what selected it or asks
+ * for some content, which it may hold.
+ */
+function watchAsking({ informers, driver, node }: HelperContext): Informer<PersistentVolumeClaim> {
+  const keeps = (claim: PersistentVolumeClaim): boolean => {
+    const { deletionTimestamp, finalizers } = claim.metadata ?? {};
+    if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) return true;
+    if (!isAsking(driver.name, claim)) return false;
+    return node === undefined || selectedNodeOf(claim) === node || sourceKeysOf(claim).length > 0;
+  };
+  return informers.of(
+    claims,
+    {
+      keep: (claim) => (keeps(claim) ? withoutManagedFields(claim) : undefined),
+      indexes: { uid: ({ metadata }) => [metadata?.uid ?? ""], source: sourceKeysOf },
+      ...(node !== undefined && { jitterMs: 2_000 }),
+    },
+    "claims that ask the driver",
+  );
+}
+
+/** The snapshots' contents: for one node those that it holds. */
+function watchContents({ informers, driver, node }: HelperContext): Informer<VolumeSnapshotContent> | undefined {
+  if (!driver.controller.has("CREATE_DELETE_SNAPSHOT")) return undefined;
+  return informers.of(
+    volumeSnapshotContents,
+    {
+      ...(node !== undefined && {
+        labelSelector: `snapshot.storage.kubernetes.io/managed-by=${node}`,
+        jitterMs: 2_000,
+      }),
+      keep: (content) => (content.spec.driver === driver.name ? withoutManagedFields(content) : undefined),
+      indexes: {
+        snapshot: ({ spec: { volumeSnapshotRef } }) => [
+          sourceKey("snapshot", volumeSnapshotRef.namespace, volumeSnapshotRef.name),
+        ],
+      },
+    },
+    "contents, by snapshot",
+  );
+}
+
+function watchAttachments({ informers, driver }: HelperContext): Informer<VolumeAttachment> {
+  return informers.of(
+    volumeAttachments,
+    {
+      keep: (attachment) => (attachment.spec.attacher === driver.name ? withoutManagedFields(attachment) : undefined),
+      indexes: { volume: ({ spec }) => (spec.source.persistentVolumeName ? [spec.source.persistentVolumeName] : []) },
+    },
+    "attachments of the driver, by volume",
+  );
+}
+
+function holds(
+  context: HelperContext,
+  volumes: Informer<import("kubernetes-types/core/v1.js").PersistentVolume>,
+  contents: Informer<VolumeSnapshotContent> | undefined,
+  claim: PersistentVolumeClaim,
+): boolean {
+  return sourceKeysOf(claim).some((key) => {
+    const [kind, namespace, name] = key.split("/");
+    if (kind === "snapshot") return (contents?.by("snapshot", key).length ?? 0) > 0;
+    return volumes.by("claim", `${namespace}/${name}`).some((volume) => actsFor(context, volume));
+  });
+}

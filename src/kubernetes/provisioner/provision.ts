@@ -1,0 +1,151 @@
+/** A claim gets its volume. */
+import type { PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import { CsiError } from "../../csi/client.ts";
+import { ApiError, isConflict } from "../api/api-error.ts";
+import { Later } from "../api/queue.ts";
+import { claims } from "../api/resources.ts";
+import { explain, isOutOfRoom, mayStillRun } from "../outcome.ts";
+import { secretValues } from "../secret-values.ts";
+import type { Provisioner } from "./context.ts";
+import { isOurs, isWaiting } from "./duty.ts";
+import { makeVolume, writeVolume } from "./make.ts";
+import { classNameOf, selectedNodeAnnotation, selectedNodeOf, shownClaim, volumeNameOf } from "./names.ts";
+import type { Plan } from "./plan.ts";
+import { NodeGone, planFor } from "./prepare.ts";
+import { protect, releaseSnapshot } from "./protect.ts";
+import { settle } from "./settle.ts";
+import { askedOf, findSource } from "./sources.ts";
+
+/** What can't be done will hardly be possible in a moment; the class or the claim must change first. */
+const hopelessWaitMs = 300_000;
+/** After this time with the same RPC a person is told that it is under way. */
+const quietMs = 2_000;
+
+/**
+ * Serves the claim with this UID, or looks what became of it. May be called again and again; settles when there is
+ * nothing more to do now. Throws a Later with what stands in the way.
+ */
+export async function serveClaim(provisioner: Provisioner, uid: string): Promise<void> {
+  const { claims: known, intents, volumes } = provisioner;
+  const begun = intents.get(uid);
+  const [claim] = known.by("uid", uid);
+  if (claim === undefined || !isOurs(provisioner, claim) || volumes.get(volumeNameOf(claim)) !== undefined) {
+    if (begun === undefined) return;
+    const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now));
+    if (settled === "ours") throw new Later("the claim is ours again", 10);
+    if (claim) await releaseSnapshot(provisioner, claim);
+    return;
+  }
+  const plan = begun ?? (await planned(provisioner, claim));
+  if (plan !== undefined) await carryOut(provisioner, claim, plan);
+}
+
+/** Undefined: there is nothing to be done. */
+async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): Promise<Plan | undefined> {
+  const { classes, driver, node, events, intents, options } = provisioner;
+  const className = classNameOf(claim);
+  const storageClass = classes.get(className);
+  if (storageClass === undefined) return refuse(provisioner, claim, new Error(`there is no StorageClass ${className}`));
+  if (storageClass.provisioner !== driver.name || isWaiting(claim, storageClass)) return undefined;
+  try {
+    const asked = askedOf(claim);
+    if (asked?.kind === "other") {
+      events.normal(claims, claim, "Provisioning", `the volume is left to whoever fills volumes from a ${asked.what}`);
+      return undefined;
+    }
+    const found = asked && (await findSource(provisioner, claim, asked, options.allowModeChange === true));
+    if (found?.holder && !found.holder.here) return undefined;
+    const plan = await planFor(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
+    // Read here once in vain, so that a secret that is missing leaves nothing begun.
+    await secretValues(provisioner.api, plan.secret);
+    if (found) await protect(provisioner, found);
+    await intents.begin(plan);
+    return plan;
+  } catch (error) {
+    if (error instanceof NodeGone) return takeBack(provisioner, claim, error.message);
+    return refuse(provisioner, claim, error);
+  }
+}
+
+async function carryOut(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan): Promise<void> {
+  const { events, intents, claims: known } = provisioner;
+  const { uid } = plan.claim;
+  const slow = setTimeout(
+    () => events.normal(claims, claim, "Provisioning", `the volume for ${shownClaim(claim)} is being made`),
+    quietMs,
+  );
+  try {
+    const made = await makeVolume(provisioner, plan);
+    const [now] = known.by("uid", uid);
+    if (now === undefined || !isOurs(provisioner, now)) throw new Later("the claim changed meanwhile", 10);
+    const volume = await writeVolume(provisioner, plan, made);
+    if (volume.spec?.csi?.volumeHandle !== made.volumeId) throw new Later("another's volume was first", 10);
+    await intents.end(uid);
+    await releaseSnapshot(provisioner, claim);
+    events.normal(claims, claim, "ProvisioningSucceeded", `the volume ${plan.name} was made`);
+  } catch (error) {
+    await failed(provisioner, claim, plan, error);
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
+async function failed(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan, error: unknown) {
+  const { intents } = provisioner;
+  // Not the driver's answer: what it did stands, and the same call will tell it again.
+  if (!(error instanceof CsiError)) {
+    if (error instanceof Later) throw error;
+    refuse(provisioner, claim, error);
+  }
+  if (isOutOfRoom(error)) {
+    await intents.end(plan.claim.uid);
+    await releaseSnapshot(provisioner, claim);
+    return outOfRoom(provisioner, claim, plan, explain(error));
+  }
+  if (!mayStillRun(error)) {
+    await intents.end(plan.claim.uid);
+    await releaseSnapshot(provisioner, claim);
+  }
+  return refuse(provisioner, claim, error);
+}
+
+/** The scheduler is asked for another node, where another node would do. */
+async function outOfRoom(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan, why: string) {
+  const { node, withTopology } = provisioner;
+  const selected = selectedNodeOf(claim);
+  if (plan.source && node !== undefined) {
+    refuse(provisioner, claim, new Error(`the node ${node}, which holds the ${plan.source.kind}, has no room: ${why}`));
+  }
+  if (selected === undefined || !withTopology) refuse(provisioner, claim, new Error(why));
+  return takeBack(provisioner, claim, why);
+}
+
+/** Takes the selection back, if it is still the same: whoever selected that node is to select again. */
+async function takeBack(provisioner: Provisioner, claim: PersistentVolumeClaim, why: string): Promise<undefined> {
+  const { api, claims: known, events, log } = provisioner;
+  const { name = "", namespace = "", uid, resourceVersion } = claim.metadata ?? {};
+  const selected = selectedNodeOf(claim);
+  if (selected === undefined) refuse(provisioner, claim, new Error(why));
+  events.warning(claims, claim, "ProvisioningFailed", `${why}; another node than ${selected} is asked for`);
+  try {
+    const patch = { metadata: { uid, resourceVersion, annotations: { [selectedNodeAnnotation]: null } } };
+    known.put(await api.patch(claims, { name, namespace }, patch));
+    log.info({ claim: shownClaim(claim), node: selected, why }, "the selection of a node is taken back");
+  } catch (error) {
+    if (isConflict(error)) throw new Later("the claim changed meanwhile", 100);
+    throw error;
+  }
+}
+
+/** Says on the claim what stands in its way; it is tried again later. */
+function refuse({ events, log }: Provisioner, claim: PersistentVolumeClaim, error: unknown): never {
+  const why = explain(error);
+  // When the API server is away, or the claim was just written, it is nothing that a person could mend.
+  if (error instanceof ApiError && (error.status === 0 || error.status >= 500 || isConflict(error))) {
+    throw new Later(why);
+  }
+  events.warning(claims, claim, "ProvisioningFailed", why);
+  log.warn({ claim: shownClaim(claim), why }, "the claim gets no volume yet");
+  const hopeless = error instanceof CsiError && error.code === "INVALID_ARGUMENT";
+  throw new Later(why, hopeless ? hopelessWaitMs : undefined);
+}
