@@ -99,13 +99,19 @@ export class UseRules {
     }
   }
 
-  /** The stage record of a volume that is at this path, staged or published. Throws PATH_NOT_FOUND. */
+  /**
+   * The stage record of a volume that is at this path, staged or published. Throws PATH_NOT_FOUND. A raw volume may also be asked for where
+   * somebody mounted its device on: the kubelet names `plugins/kubernetes.io/csi/volumeDevices/PV/dev/POD`, its own mount of
+   * what was published (NewBlockVolumeMapper in its csi_plugin.go).
+   */
   async #at(pool: Pool, volume: Volume, path: string): Promise<StageRecord> {
     const record = await this.#context.records(pool).read(volume.key);
     if (record?.nonce !== volume.nonce) throw notThere(volume, path);
     const known = record.stagingPath === path || record.targets.some((target) => target.path === path);
-    const raw = record.access === "block" && record.stagingPath === path;
-    if (!known || (!raw && (await look(pool, volume, record, path)).what !== "ours")) throw notThere(volume, path);
+    const raw = record.access === "block";
+    if (!known && !raw) throw notThere(volume, path);
+    if (raw && record.stagingPath === path) return record;
+    if ((await look(pool, volume, record, path)).what !== "ours") throw notThere(volume, path);
     return record;
   }
 }

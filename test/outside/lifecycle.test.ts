@@ -17,6 +17,7 @@ import {
   type Use,
 } from "../support/orchestrator.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
+import { run } from "../support/run.ts";
 import { makeScratch, type Scratch } from "../support/scratch.ts";
 
 interface Case {
@@ -151,6 +152,19 @@ describe("a volume from create to delete", () => {
         driver.client.node.nodeGetVolumeStats({ volumeId: volume.volumeId, volumePath: `${place.target}/none` }),
         "NOT_FOUND",
       );
+      if (use === "block") {
+        // As a kubelet does: its own mount of what was published is what it asks about.
+        const elsewhere = `${place.target}-elsewhere`;
+        writeFileSync(elsewhere, "");
+        await run("mount", ["--bind", place.target, elsewhere]);
+        const there = await driver.client.node.nodeGetVolumeStats({ volumeId: volume.volumeId, volumePath: elsewhere });
+        assert.equal(Number(there.usage[0]?.total), gib);
+        await run("umount", [elsewhere]);
+        await refused(
+          driver.client.node.nodeGetVolumeStats({ volumeId: volume.volumeId, volumePath: elsewhere }),
+          "NOT_FOUND",
+        );
+      }
       await place.release();
       await driver.client.controller.deleteVolume({ volumeId: volume.volumeId });
     });
