@@ -62,6 +62,17 @@ const stories: Record<string, Story> = {
     for (const claim of ["cloned", "restored", "source"]) await space.removeClaim(claim);
   },
 
+  "a raw device grows while a pod has it": async (space) => {
+    await space.claim("c", { class: "ext4", block: true, size: "512Mi" });
+    await space.pod("p", { devices: { "/dev/raw": "c" } });
+    await space.running("p");
+    await space.resize("c", "1Gi");
+    await space.grown("c", "1Gi");
+    assert.equal(await space.sh("p", "blockdev --getsize64 /dev/raw"), `${1024 ** 3}\n`);
+    await space.removePod("p");
+    await space.removeClaim("c");
+  },
+
   "xfs grows while a pod writes": (space) => grows(space, "xfs"),
   "btrfs grows while a pod writes": (space) => grows(space, "btrfs"),
 

@@ -75,6 +75,7 @@ export interface PodOptions {
   readonly script?: string;
   /** Absent: left to the scheduler. */
   readonly node?: string;
+  readonly environment?: Readonly<Record<string, string>>;
   /** Merged into the spec. */
   readonly spec?: object;
 }
@@ -344,6 +345,7 @@ export function podSpec(options: PodOptions): object {
         image: testImage,
         imagePullPolicy: "IfNotPresent",
         command: ["sh", "-c", options.script ?? idle],
+        env: Object.entries(options.environment ?? {}).map(([name, value]) => ({ name, value })),
         volumeMounts: [...mounts, ...Object.entries(options.mounts ?? {})].map(([mountPath, name]) => ({
           name,
           mountPath,

@@ -5,13 +5,17 @@ import { holdfast } from "../driver.ts";
 import { makeDriverObject, makeSnapshotClass } from "./claims.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Kubelet } from "./kubelet.ts";
-import type { Service } from "./service.ts";
 import { startUpstream } from "./upstream.ts";
 
 export interface Deployment {
   readonly driverName: string;
   readonly client: CsiClient;
-  readonly driver: Service;
+  /** As the kernel's out-of-memory killer: the driver's process is gone at once. */
+  kill(): Promise<void>;
+  /** After `kill`. */
+  start(): Promise<void>;
+  /** Ends it as it should, and starts a new one. */
+  upgrade(): Promise<void>;
 }
 
 /** Waits until the kubelet knows the driver. `pools` as `serve --pool` takes them; the snapshot class is "snap". */
@@ -54,5 +58,14 @@ export async function deployClassic(
     },
   });
   await makeSnapshotClass(plane, "snap", driverName);
-  return { driverName, client, driver };
+  return {
+    driverName,
+    client,
+    kill: () => driver.kill(),
+    start: async () => driver.start(),
+    upgrade: async () => {
+      await driver.stop();
+      driver.start();
+    },
+  };
 }

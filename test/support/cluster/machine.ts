@@ -51,14 +51,8 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
     `ip route add default via ${machineAddress}`,
     `touch ${folder}/up`,
     // The shell takes up whatever loses its parent.
-    "while :; do sleep 1000 & wait $!; done",
+    "while :; do sleep 1000 & wait $! || true; done",
   ];
-  let pid = 0;
-  // The first process goes after all others; its mounts are let go with it.
-  scratch.later(async () => {
-    const gone = () => !existsSync(`/proc/${pid}`) || undefined;
-    await until(`machine ${name} has ended`, gone, { withinMs: 10_000 });
-  });
   const first = startService(scratch, {
     name: `machine-${name}`,
     program: "unshare",
@@ -72,8 +66,10 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
     hint: () => tailOf(first),
   });
   const children = readFileSync(`/proc/${first.pid}/task/${first.pid}/children`, "utf8");
-  pid = Number(children.trim().split(" ")[0]);
+  const pid = Number(children.trim().split(" ")[0]);
   const into = ["--target", String(pid), "--mount", "--net", "--pid", "--"];
+  // The kernel lets go of a namespace's mounts when it finds the time; what lies below them must be free before.
+  scratch.later(() => run("nsenter", [...into, "sh", "-c", clearing(scratch.path)]).then(() => {}));
   return {
     name,
     folder,
@@ -90,4 +86,17 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
         ...options,
       }),
   };
+}
+
+/** Ends all processes but the first, and unmounts what they used, the innermost first. */
+function clearing(folder: string): string {
+  return `kill -KILL -1
+    for try in $(seq 50); do
+      left=$(awk '$2 ~ "^(${folder}|/var/lib)/" { print $2 }' /proc/self/mounts | tac)
+      [ -n "$left" ] || exit 0
+      for each in $left; do umount "$each" 2>/dev/null; done
+      sleep 0.1
+    done
+    echo "still mounted: $left" >&2
+    exit 1`;
 }

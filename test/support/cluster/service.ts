@@ -16,6 +16,8 @@ export interface ServiceOptions {
   readonly endBy?: "SIGKILL" | "SIGTERM";
   /** The program only waits for a child, which is to get the signals. */
   readonly signalsChild?: boolean;
+  /** Started again, after a second, when it ends by itself: as a container that is always restarted. */
+  readonly restarts?: boolean;
 }
 
 export interface Service {
@@ -39,6 +41,7 @@ export function startService(scratch: Scratch, options: ServiceOptions): Service
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${options.name}.log`);
   let child: ChildProcess | undefined;
+  let wanted = false;
   const running = () => child !== undefined && child.exitCode === null && child.signalCode === null;
   const service: Service = {
     name: options.name,
@@ -50,12 +53,14 @@ export function startService(scratch: Scratch, options: ServiceOptions): Service
     },
     log: () => readFileSync(file, "utf8"),
     async kill() {
+      wanted = false;
       if (child === undefined || !running()) return;
       const exit = once(child, "exit");
       child.kill("SIGKILL");
       await exit;
     },
     async stop() {
+      wanted = false;
       if (child === undefined || !running()) return child?.exitCode ?? 128;
       const exit = once(child, "exit");
       process.kill(options.signalsChild ? childOf(child) : service.pid, "SIGTERM");
@@ -67,12 +72,16 @@ export function startService(scratch: Scratch, options: ServiceOptions): Service
     },
     start(more = []) {
       if (running()) throw new Error(`${options.name} still runs`);
+      wanted = true;
       const log = openSync(file, "a");
       try {
         // A test that is killed takes it along: prctl(2), PR_SET_PDEATHSIG.
         child = spawn("setpriv", ["--pdeathsig", "KILL", "--", options.program, ...options.args, ...more], {
           stdio: ["ignore", log, log],
           env: { ...process.env, ...options.env },
+        });
+        child.on("exit", () => {
+          if (options.restarts) setTimeout(() => wanted && !running() && service.start(more), 1_000).unref();
         });
         child.on("error", (error) => console.error(`${options.name}: ${error.message}`));
       } finally {

@@ -49,6 +49,8 @@ export async function startUpstream(
       startService(scratch, {
         name: `${options.prefix ?? ""}${programs[sidecar]}`,
         program: join(binaries, programs[sidecar]),
+        // They end when they lose the driver, and count on being started again.
+        restarts: true,
         args: [kubeconfig, ...socket, ...args],
         ...(options.env ? { env: options.env } : {}),
       }),
