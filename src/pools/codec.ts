@@ -12,6 +12,7 @@ export function encodeVolume(volume: Volume): string {
 export function decodeVolume(text: string, path: string): Volume {
   const record = RecordReader.parse(text, path);
   const origin = decodeOrigin(record.child("origin"));
+  const ephemeral = record.child("ephemeral");
   return {
     key: record.text("key", key),
     nonce: record.text("nonce", nonce),
@@ -24,6 +25,7 @@ export function decodeVolume(text: string, path: string): Volume {
     parameters: record.textMap("parameters"),
     created: record.count("created"),
     ...(origin ? { origin } : {}),
+    ...(ephemeral ? { ephemeral: { targetPath: ephemeral.text("targetPath"), pod: ephemeral.text("pod") } } : {}),
   };
 }
 

@@ -5,7 +5,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Key, Nonce } from "./pool.ts";
 
-export type Kind = "volume" | "snapshot";
+/** An ephemeral volume lies among the volumes; its key is of another kind, so that no name can be the ID of one. */
+export type Kind = "volume" | "snapshot" | "ephemeral";
 
 const poolBytes = 16;
 const keyBytes = 16;

@@ -54,6 +54,15 @@ export interface NewVolume {
   /** The parameters that a repeated create must repeat. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly origin?: Origin;
+  /** A pod's own volume: made by its publish, removed by its unpublish, listed to nobody. Kept with the volume as it is. */
+  readonly ephemeral?: Ephemeral;
+}
+
+export interface Ephemeral {
+  /** Where it is published; it is so nowhere else. */
+  readonly targetPath: string;
+  /** `namespace/name`; empty: not told. */
+  readonly pod: string;
 }
 
 export interface Volume extends NewVolume {

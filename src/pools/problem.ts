@@ -37,7 +37,8 @@ export const problems = {
   },
   PARAMETER_UNKNOWN: {
     kind: "invalid",
-    meaning: "A StorageClass or snapshot class parameter has an unknown key or a bad value.",
+    meaning:
+      "A parameter of a StorageClass or snapshot class, or an attribute of an inline volume, has an unknown key or a bad value.",
     advice: "correct the parameter; docs/reference/parameters.md lists them",
   },
   CAPABILITY_UNSUPPORTED: {

@@ -4,8 +4,8 @@ import { Problem } from "../pools/problem.ts";
 import type { Call, Capability, CapacityRange, Segments, VolumeView } from "./api.ts";
 import { unsupported } from "./capabilities.ts";
 import type { Context } from "./context.ts";
+import { refuseInUse } from "./in-use.ts";
 import { mismatch, sameMap, within } from "./matching.ts";
-import { mountedBeside } from "./mounted.ts";
 import { parseParameters } from "./parameters.ts";
 import { stillThere } from "./pool-set.ts";
 import { chooseSize, fits } from "./sizes.ts";
@@ -20,7 +20,7 @@ export class VolumeRules {
 
   /** Deleted means: of sight at once, its space back soon. A volume that is open or attached anywhere stays. */
   async remove(id: string, call: Call): Promise<void> {
-    const found = await this.#context.pools.volume(id);
+    const found = (await this.#context.pools.volume(id)) ?? (await this.#context.pools.ephemeral(id));
     if (!found) return;
     const { pool, volume } = found;
     await this.#context.ledger.run(
@@ -30,7 +30,7 @@ export class VolumeRules {
       async (progress) => {
         const current = await pool.find(volume.key);
         if (current?.nonce !== volume.nonce) return;
-        await this.#refuseInUse(pool, current);
+        await refuseInUse(this.#context, pool, current);
         progress.step("deleting");
         await pool.remove(current);
         await this.#context.records(pool).remove(volume.key);
@@ -117,24 +117,6 @@ export class VolumeRules {
     const maximum = Math.max(0, ...figures.map((each) => each.available));
     const minimum = able.length === 0 ? 0 : Math.min(...able.map((pool) => pool.features.minimumSize));
     return { available, maximum, minimum };
-  }
-
-  async #refuseInUse(pool: Pool, volume: Volume): Promise<void> {
-    const holders = (await pool.attachments?.holders(volume)) ?? [];
-    if (holders.length > 0) {
-      const nodes = holders.map((holder) => holder.node).join(", ");
-      throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is attached to ${nodes}`);
-    }
-    const nodes = await this.#context.records(pool).nodesWith(volume);
-    if (nodes.length > 0)
-      throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is staged on ${nodes.join(", ")}`);
-    // A directory is never "open": where it is mounted says whether somebody has it.
-    const place = pool.features.gives === "directory" ? await pool.opened(volume) : undefined;
-    const mounts = place ? await mountedBeside(place, "") : [];
-    if (mounts.length > 0)
-      throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is mounted at ${mounts.join(", ")}`);
-    const holder = await pool.inUse(volume);
-    if (holder !== undefined) throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is open: ${holder}`);
   }
 
   #refuseUnsupported(pool: Pool, capabilities: readonly Capability[], volume: Volume): void {

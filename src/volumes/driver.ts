@@ -1,6 +1,6 @@
 /** Puts the rules together over the configured pools. */
 import type { Log } from "../observe/log.ts";
-import type { Pool } from "../pools/pool.ts";
+import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
 import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
@@ -9,8 +9,10 @@ import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
 import { VolumeRules } from "./controller.ts";
 import { CreateRules } from "./creating.ts";
+import { EphemeralRules } from "./ephemeral.ts";
 import { explain } from "./explain.ts";
 import { forceDetach } from "./force-detach.ts";
+import { isEphemeral } from "./inline-attributes.ts";
 import { Ledger } from "./ledger.ts";
 import { PoolSet } from "./pool-set.ts";
 import { PublishRules } from "./publishing.ts";
@@ -91,7 +93,7 @@ function controllerRules(context: Context, slots: readonly PoolSlot[]): Controll
         paged(
           await context.pools.all(),
           page,
-          (pool, after, max) => pool.list(after, max),
+          (pool, after, max) => withoutEphemeral(pool.list(after, max)),
           (pool, volume) => viewOf(context.pools, pool, volume),
         );
       return explained(read(), call);
@@ -112,11 +114,18 @@ function nodeRules(context: Context, options: DriverOptions): NodeRules {
   const staging = new StageRules(context);
   const publishing = new PublishRules(context);
   const using = new UseRules(context);
+  const ephemeral = new EphemeralRules(context, staging);
+  const unpublish = async (asked: { readonly id: string; readonly targetPath: string }, call: Call) => {
+    if (!(await ephemeral.unpublish(asked, call))) await publishing.unpublish(asked, call);
+  };
   return {
     stage: (request, call) => explained(staging.stage(request, call), call),
     unstage: (asked, call) => explained(staging.unstage(asked, call), call),
-    publish: (request, call) => explained(publishing.publish(request, call), call),
-    unpublish: (asked, call) => explained(publishing.unpublish(asked, call), call),
+    publish: (request, call) => {
+      const rules = isEphemeral(request.context) ? ephemeral : publishing;
+      return explained(rules.publish(request, call), call);
+    },
+    unpublish: (asked, call) => explained(unpublish(asked, call), call),
     stats: (asked, call) => explained(using.stats(asked), call),
     expand: (asked, call) => explained(using.expand(asked, call), call),
     info: () => {
@@ -162,7 +171,9 @@ async function recoverPool(context: Context, pool: Pool): Promise<void> {
     await context.hold.thawRecorded(pool);
     await pool.recover();
     await forgetEarlierBoots(context, pool);
-    await new StageRules(context).closeHalfOpened(pool);
+    const staging = new StageRules(context);
+    await staging.closeHalfOpened(pool);
+    if (!pool.shared) await new EphemeralRules(context, staging).tellOrphans(pool);
   } catch (error) {
     context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
   }
@@ -174,6 +185,12 @@ async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
   for (const key of await records.keys()) {
     if ((await records.read(key)) === undefined) await records.remove(key);
   }
+}
+
+/** A page without the pods' own volumes, which are nobody else's to see: it may be shorter than was asked for. */
+async function withoutEphemeral(page: Promise<KeyedPage<Volume>>): Promise<KeyedPage<Volume>> {
+  const { entries, ...rest } = await page;
+  return { entries: entries.filter((volume) => !volume.ephemeral), ...rest };
 }
 
 /** Whatever is thrown leaves as a problem of the catalogue. */

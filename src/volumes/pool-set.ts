@@ -1,5 +1,5 @@
 /** The configured pools, and which of them an ID, a name or a request belongs to. */
-import { formatId, type Identity, parseId } from "../pools/ids.ts";
+import { formatId, type Identity, keyOf, parseId } from "../pools/ids.ts";
 import type { Pool, Snapshot, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import type { PoolSlot } from "../pools/slots.ts";
@@ -80,6 +80,19 @@ export class PoolSet {
     if (!place) return undefined;
     const volume = await place.pool.find(place.identity.key);
     return volume?.nonce === place.identity.nonce ? { pool: place.pool, volume } : undefined;
+  }
+
+  /** An ephemeral volume, by the orchestrator's own ID of it. Throws POOL_UNAVAILABLE where it may be in a pool that is missing. */
+  async ephemeral(id: string): Promise<{ readonly pool: Pool; readonly volume: Volume } | undefined> {
+    if (this.shared || parseId(id)) return undefined;
+    const missing: unknown[] = [];
+    for (const slot of this.#slots) {
+      const pool = await slot.pool().catch((error: unknown) => void missing.push(error));
+      const volume = await pool?.find(keyOf("ephemeral", pool.uuid, id));
+      if (pool && volume?.ephemeral) return { pool, volume };
+    }
+    if (missing.length > 0) throw missing[0];
+    return undefined;
   }
 
   /** Throws VOLUME_NOT_FOUND. */

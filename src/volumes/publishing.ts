@@ -231,7 +231,7 @@ async function inPlace(
 }
 
 /** What the publish made: an empty directory or an empty file. Anything else is not ours and stays. */
-async function removeEmpty(path: string): Promise<void> {
+export async function removeEmpty(path: string): Promise<void> {
   // Nearly always an empty directory; the kernel refuses to remove any other, and one that is mounted on.
   if (await removeEmptyDirectory(path)) return;
   const there = await lstat(path).catch((error: unknown) => {

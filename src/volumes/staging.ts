@@ -54,6 +54,16 @@ export class StageRules {
     );
   }
 
+  /** As `stage`, of a volume whose lock the caller holds and whose request it has checked. */
+  stageHeld(pool: Pool, volume: Volume, request: StageRequest, readonly: boolean, operation: Operation): Promise<void> {
+    return this.#stage(pool, volume, request, readonly, operation);
+  }
+
+  /** As `unstage`, of a volume whose lock the caller holds. */
+  unstageHeld(pool: Pool, volume: Volume, stagingPath: string, progress: Progress): Promise<void> {
+    return this.#unstage(pool, volume, stagingPath, progress);
+  }
+
   /** Stages that a crash cut short were never acknowledged: they are undone, so that nothing stays open unasked. */
   async closeHalfOpened(pool: Pool): Promise<void> {
     const records = this.#context.records(pool);

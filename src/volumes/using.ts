@@ -22,7 +22,8 @@ export class UseRules {
   }
 
   async stats(asked: { readonly id: string; readonly path: string }): Promise<readonly Usage[]> {
-    const { pool, volume } = await this.#context.pools.theVolume(asked.id);
+    const { pools } = this.#context;
+    const { pool, volume } = (await pools.ephemeral(asked.id)) ?? (await pools.theVolume(asked.id));
     const record = await this.#at(pool, volume, asked.path);
     if (record.access === "block") {
       const place = await pool.opened(volume);

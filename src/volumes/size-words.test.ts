@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatSize, parseSize } from "./size.ts";
+import { formatSize, parseSize } from "./size-words.ts";
 
 test("sizes are read in 1024s and in 1000s", () => {
   const cases: [string, number][] = [
