@@ -26,6 +26,8 @@ export interface Claim {
     readonly capacity?: { readonly storage: string };
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
     readonly allocatedResourceStatuses?: Readonly<Record<string, string>>;
+    readonly currentVolumeAttributesClassName?: string;
+    readonly modifyVolumeStatus?: { readonly status: string; readonly targetVolumeAttributesClassName?: string };
   };
 }
 
@@ -35,6 +37,7 @@ export interface Volume {
     readonly capacity: { readonly storage: string };
     readonly csi?: { readonly driver: string; readonly volumeHandle: string };
     readonly nodeAffinity?: object;
+    readonly volumeAttributesClassName?: string;
   };
   readonly status: { readonly phase: string };
 }

@@ -1,0 +1,88 @@
+/** A driver without storage that answers as a test says: for what a real one can't be brought to do at will. */
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import type { Handlers } from "../../../src/csi/dispatch.ts";
+import {
+  Controller,
+  ControllerServiceCapability_RPC_Type as ControllerRpc,
+  Identity,
+  Node,
+  NodeServiceCapability_RPC_Type as NodeRpc,
+  PluginCapability_Service_Type as PluginService,
+} from "../../../src/csi/gen/csi_pb.ts";
+import { serveOn } from "../../../src/csi/grpc-server.ts";
+import { createLog } from "../../../src/observe/log.ts";
+import type { Scratch } from "../scratch.ts";
+
+export interface ScriptedOptions {
+  readonly name: string;
+  /** Capabilities; absent: none. */
+  readonly controller?: readonly (keyof typeof ControllerRpc)[];
+  readonly node?: readonly (keyof typeof NodeRpc)[];
+  readonly topology?: Readonly<Record<string, string>>;
+}
+
+export interface ScriptedDriver {
+  readonly name: string;
+  readonly socket: string;
+  /** What it was asked, the oldest first; without secrets. */
+  readonly calls: { readonly rpc: string; readonly request: object }[];
+  /** Its answers, by method; what is not there is UNIMPLEMENTED. May be changed at any time. */
+  answers: Handlers<typeof Controller>;
+}
+
+const methods = [
+  "controllerExpandVolume",
+  "controllerModifyVolume",
+  "controllerPublishVolume",
+  "controllerUnpublishVolume",
+  "listVolumes",
+] as const;
+
+/** It ends with the scratch folder. */
+export async function startScripted(scratch: Scratch, options: ScriptedOptions): Promise<ScriptedDriver> {
+  const socket = join(mkdtempSync(join(scratch.path, "d-")), "csi.sock");
+  const driver: ScriptedDriver = { name: options.name, socket, calls: [], answers: {} };
+  /** Notes the call, then answers as the test says. */
+  const scripted = (method: (typeof methods)[number]) => (request: object, call: object) => {
+    driver.calls.push({ rpc: method, request });
+    const answer = driver.answers[method] as ((request: object, call: object) => Promise<object>) | undefined;
+    if (answer === undefined) throw new Error(`the test did not expect ${method}`);
+    return answer(request, call);
+  };
+  const controller = Object.fromEntries(methods.map((name) => [name, scripted(name)])) as Handlers<typeof Controller>;
+  const server = await serveOn(socket, createLog({ level: "silent", format: "json" }), (dispatcher, grpc) => {
+    dispatcher.register(grpc, Identity, {
+      probe: () => Promise.resolve({ ready: true }),
+      getPluginInfo: () => Promise.resolve({ name: options.name, vendorVersion: "1" }),
+      getPluginCapabilities: () =>
+        Promise.resolve({
+          capabilities: [{ type: { case: "service", value: { type: PluginService.CONTROLLER_SERVICE } } }],
+        }),
+    });
+    dispatcher.register(grpc, Controller, {
+      controllerGetCapabilities: () =>
+        Promise.resolve({
+          capabilities: (options.controller ?? []).map((name) => ({
+            type: { case: "rpc" as const, value: { type: ControllerRpc[name] } },
+          })),
+        }),
+      ...controller,
+    });
+    dispatcher.register(grpc, Node, {
+      nodeGetCapabilities: () =>
+        Promise.resolve({
+          capabilities: (options.node ?? []).map((name) => ({
+            type: { case: "rpc" as const, value: { type: NodeRpc[name] } },
+          })),
+        }),
+      nodeGetInfo: () =>
+        Promise.resolve({
+          nodeId: "n1",
+          ...(options.topology && { accessibleTopology: { segments: { ...options.topology } } }),
+        }),
+    });
+  });
+  scratch.later(() => server.stop({ graceMs: 0 }));
+  return driver;
+}
