@@ -4,8 +4,10 @@
  */
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
 import { type Informer, keyOf } from "./api/informer.ts";
-import { type ApiObject, claims, persistentVolumes } from "./api/resources.ts";
+import { type ApiObject, claims, persistentVolumes, volumeSnapshotContents } from "./api/resources.ts";
+import type { VolumeSnapshotContent } from "./api/snapshot-types.ts";
 import type { HelperContext } from "./helper.ts";
+import { managedBy } from "./snapshots/names.ts";
 
 /** A thousand nodes that start together must not list together. */
 const jitterMs = 2_000;
@@ -35,4 +37,23 @@ export function watchVolumes({ informers, driver, node }: HelperContext): Inform
 /** All claims. */
 export function watchClaims({ informers, node }: HelperContext): Informer<PersistentVolumeClaim> {
   return informers.of(claims, { keep: withoutManagedFields, ...(node !== undefined && { jitterMs }) }, "claims");
+}
+
+/**
+ * The snapshot contents of this driver; where the helper acts for one node, those that are labelled with it. Indexes: `class`, its
+ * name, and `snapshot`, the `namespace/name` of the snapshot that they are for. Only for a cluster that has them.
+ */
+export function watchContents({ informers, driver, node }: HelperContext): Informer<VolumeSnapshotContent> {
+  return informers.of(
+    volumeSnapshotContents,
+    {
+      keep: (content) => (content.spec.driver === driver.name ? withoutManagedFields(content) : undefined),
+      indexes: {
+        class: ({ spec }) => (spec.volumeSnapshotClassName === undefined ? [] : [spec.volumeSnapshotClassName]),
+        snapshot: ({ spec: { volumeSnapshotRef: to } }) => [keyOf(to.name, to.namespace)],
+      },
+      ...(node !== undefined && { jitterMs, labelSelector: `${managedBy}=${node}` }),
+    },
+    "contents of the driver",
+  );
 }

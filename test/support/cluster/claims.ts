@@ -170,6 +170,33 @@ export class Space {
     });
   }
 
+  /** A snapshot that exists at the driver, and its content of the same name; `node` labels the content. */
+  async existing(
+    name: string,
+    handle: string,
+    driver: string,
+    options: { readonly deletionPolicy?: "Delete" | "Retain"; readonly node?: string } = {},
+  ): Promise<void> {
+    const labels = options.node === undefined ? {} : { "snapshot.storage.kubernetes.io/managed-by": options.node };
+    await this.api.create("/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents", {
+      apiVersion: "snapshot.storage.k8s.io/v1",
+      kind: "VolumeSnapshotContent",
+      metadata: { name, labels },
+      spec: {
+        driver,
+        deletionPolicy: options.deletionPolicy ?? "Retain",
+        source: { snapshotHandle: handle },
+        volumeSnapshotRef: { name, namespace: this.name },
+      },
+    });
+    await this.api.create(this.#snapshots, {
+      apiVersion: "snapshot.storage.k8s.io/v1",
+      kind: "VolumeSnapshot",
+      metadata: { name },
+      spec: { source: { volumeSnapshotContentName: name } },
+    });
+  }
+
   /** Waits until it is ready to use; answers its content's name. */
   snapshotReady(name: string, withinMs?: number): Promise<string> {
     type Snapshot = { status?: { readyToUse?: boolean; boundVolumeSnapshotContentName?: string } };

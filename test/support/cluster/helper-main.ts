@@ -9,9 +9,15 @@ import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
 import { openInformers } from "../../../src/kubernetes/helper.ts";
 import { runProvisioner } from "../../../src/kubernetes/provisioner/index.ts";
 import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
+import { runSnapshotter } from "../../../src/kubernetes/snapshotter/index.ts";
 import { createLog } from "../../../src/observe/log.ts";
 
-const helpers = { attacher: runAttacher, provisioner: runProvisioner, resizer: runResizer } as const;
+const helpers = {
+  attacher: runAttacher,
+  provisioner: runProvisioner,
+  resizer: runResizer,
+  snapshotter: runSnapshotter,
+} as const;
 
 const [name, text = "{}"] = process.argv.slice(2);
 const { csiAddress, kubeconfig, node, options } = JSON.parse(text) as {

@@ -22,7 +22,7 @@ const node = join(import.meta.dirname, "../../../bin/holdfast-node");
 
 export function startHelper(
   plane: ControlPlane,
-  helper: "attacher" | "provisioner" | "resizer",
+  helper: "attacher" | "provisioner" | "resizer" | "snapshotter",
   options: HelperOptions,
   scratch: Scratch = plane.scratch,
 ): Service {

@@ -1,0 +1,102 @@
+/** Writes to contents. Each puts what the server answered into the informer, so that the next look sees it. */
+import { isConflict } from "../api/api-error.ts";
+import type { Informer } from "../api/informer.ts";
+import type { ApiObject, Resource } from "../api/resources.ts";
+import type { HelperContext } from "../helper.ts";
+
+type Writer = Pick<HelperContext, "api" | "events">;
+
+const tries = 5;
+
+const refOf = ({ metadata }: ApiObject) => ({
+  name: metadata?.name ?? "",
+  ...(metadata?.namespace !== undefined && { namespace: metadata.namespace }),
+});
+
+/** Sets or, with null, removes an annotation; nothing is written where it is so already. Gives back the newest version. */
+export async function annotate<T extends ApiObject>(
+  { api }: Writer,
+  resource: Resource<T>,
+  informer: Informer<T>,
+  object: T,
+  key: string,
+  value: string | null,
+): Promise<T> {
+  if ((object.metadata?.annotations?.[key] ?? null) === value) return object;
+  const written = await api.patch(resource, refOf(object), {
+    metadata: { uid: object.metadata?.uid, annotations: { [key]: value } },
+  });
+  informer.put(written);
+  return written;
+}
+
+/** Takes a finalizer away; nothing is written where it is not there. Tries again when somebody else wrote meanwhile. */
+export async function withoutFinalizer<T extends ApiObject>(
+  { api }: Writer,
+  resource: Resource<T>,
+  informer: Informer<T>,
+  object: T,
+  finalizer: string,
+): Promise<void> {
+  await written(api, resource, informer, object, undefined, ({ metadata }) => {
+    if (!metadata?.finalizers?.includes(finalizer)) return undefined;
+    return { metadata: { finalizers: metadata.finalizers.filter((each) => each !== finalizer) } };
+  });
+}
+
+/**
+ * Writes what `change` makes of the newest status, as a merge patch; undefined: nothing. It is asked again with the newest version
+ * when somebody else wrote meanwhile. Gives back the newest version.
+ */
+export function changeStatus<T extends ApiObject & { readonly status?: unknown }>(
+  { api }: Writer,
+  resource: Resource<T>,
+  informer: Informer<T>,
+  object: T,
+  change: (status: T["status"]) => object | undefined,
+): Promise<T> {
+  return written(api, resource, informer, object, "status", ({ status }) => {
+    const changed = change(status);
+    return changed && { status: changed };
+  });
+}
+
+/** The status after a failure; undefined: it says so already. */
+export function failedStatus(
+  status: { readonly error?: { readonly message?: string } } | undefined,
+  message: string,
+): object | undefined {
+  if (status?.error?.message === message) return undefined;
+  return { error: { message, time: new Date().toISOString().replace(/\.\d+Z$/, "Z") }, readyToUse: false };
+}
+
+async function written<T extends ApiObject>(
+  api: Writer["api"],
+  resource: Resource<T>,
+  informer: Informer<T>,
+  object: T,
+  subresource: "status" | undefined,
+  change: (newest: T) => { readonly metadata?: object; readonly status?: object } | undefined,
+): Promise<T> {
+  let newest = object;
+  for (let attempt = 1; ; attempt++) {
+    const patch = change(newest);
+    if (patch === undefined) return newest;
+    const { resourceVersion, uid } = newest.metadata ?? {};
+    try {
+      const answer = await api.patch(
+        resource,
+        refOf(object),
+        { ...patch, metadata: { ...patch.metadata, uid, resourceVersion } },
+        subresource && { subresource },
+      );
+      informer.put(answer);
+      return answer;
+    } catch (error) {
+      if (!isConflict(error) || attempt === tries) throw error;
+      newest = await api.get(resource, refOf(object));
+      // A successor of the same name is none of this call's business.
+      if (newest.metadata?.uid !== uid) throw error;
+    }
+  }
+}
