@@ -87,7 +87,23 @@ function makeSocketFolder({ endpoint, driverName, kubernetes }: Config): void {
 async function startKubernetes(config: Config, kubernetes: KubernetesConfig, log: Log): Promise<Composition> {
   // After the driver listens: it does not wait for what only the helpers need.
   const { compose } = await import("../kubernetes/compose.ts");
-  return compose({ ...kubernetes, ...(config.pools.length === 0 ? {} : { csiAddress: config.endpoint }), log });
+  const shared = config.pools.some((pool) => pool.shared);
+  return compose({
+    ...kubernetes,
+    ...(config.pools.length === 0 ? {} : { csiAddress: config.endpoint }),
+    node: config.nodeId,
+    shared,
+    stateFolder: kubernetes.stateFolder ?? stateFolderOf(config, kubernetes),
+    userAgent: `holdfast/${version()}`,
+    log,
+  });
+}
+
+/** A shared pool keeps what its controller began, wherever the next one runs. */
+function stateFolderOf({ driverName, pools }: Config, { role, kubeletDir }: KubernetesConfig): string {
+  const [pool] = pools;
+  if (role === "controller" && pool) return join(pool.path, "kubernetes");
+  return join(kubeletDir, "plugins", `${driverName}-state`);
 }
 
 async function startHealth(

@@ -179,10 +179,10 @@ test("kubernetes: the role, its defaults, the socket beside the kubelet, and wha
   assert.deepEqual(services.services, ["identity", "controller", "node"]);
 });
 
-test("kubernetes: the controller of local pools has none of its own, and says so", async () => {
+test("kubernetes: the controller of local pools leaves them to their nodes", async () => {
   const alone = await loadConfig({ kubernetes: "controller" }, {});
   assert.deepEqual([alone.pools, alone.driverName, alone.kubernetes?.role], [[], "local.csi.holdfast", "controller"]);
-  await refused({ kubernetes: "controller", pool: ["fast=image:/srv/fast"] }, /each node acts for its own/);
+  assert.deepEqual((await loadConfig({ kubernetes: "controller", pool: ["fast=image:/srv/fast"] }, {})).pools, []);
   await refused({ kubernetes: "node" }, /no pool is configured/);
   await refused({ kubernetes: "leader", pool: ["a=image:/a"] }, /^--kubernetes: "leader" is not a role/);
   await refused({ kubeconfig: "/etc/k.conf", pool: ["a=image:/a"] }, /--kubeconfig: .*--kubernetes/);

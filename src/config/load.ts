@@ -10,7 +10,6 @@ import {
   type KubernetesConfig,
   kubernetesDefaults,
   type Layer,
-  type PoolConfig,
   services,
 } from "./schema.ts";
 
@@ -54,13 +53,15 @@ export async function loadConfig(flags: Flags, env: NodeJS.ProcessEnv = process.
   const given = fromFlags(flags);
   const layers = { ...defaults, ...file, ...fromEnvironment(env), ...given };
   const kubernetes = kubernetesOf(file, given);
-  const pools = mergePools(
+  const configured = mergePools(
     (file.pools ?? []).map(poolOf),
     (flags.pool ?? []).map((text) => poolOf(parsePoolFlag(text))),
   );
-  const shared = kubernetes?.role === "controller" && pools.length === 0 ? false : checkPools(pools);
+  const controller = kubernetes?.role === "controller";
+  const shared = controller && configured.length === 0 ? false : checkPools(configured);
   const driverName = layers.driverName ?? (shared ? sharedName : localName);
-  checkRole(kubernetes, pools, shared);
+  // Each node acts for its own local pools: the controller may have the same file, and leaves them alone.
+  const pools = controller && !shared ? [] : configured;
   const { kubernetes: _, services: asked, ...rest } = layers;
   return {
     ...rest,
@@ -79,14 +80,6 @@ function kubernetesOf(file: Layer, flags: Layer): KubernetesConfig | undefined {
     throw new ConfigError("--kubeconfig: is for the Kubernetes helpers; give --kubernetes with it");
   }
   return { ...kubernetesDefaults, ...file.kubernetes, ...flags.kubernetes };
-}
-
-/** The helpers of a local pool's volumes run on its node: the controller's role has none of them. */
-function checkRole(kubernetes: KubernetesConfig | undefined, pools: readonly PoolConfig[], shared: boolean): void {
-  if (kubernetes?.role !== "controller" || pools.length === 0 || shared) return;
-  throw new ConfigError(
-    "kubernetes.role: the controller of local pools has no pools, for each node acts for its own; leave pools out here",
-  );
 }
 
 /** What each role serves: a shared pool's controller is one process, and its nodes are others. */

@@ -122,6 +122,11 @@ export const kubernetesSchema = v.strictObject({
       "the name of a namespace",
     ),
   ),
+  stateFolder: v.exactOptional(
+    absolutePath(
+      "Where the helpers keep what they began, over a crash. Absent: beside the socket's folder; for the controller of shared pools in the first pool.",
+    ),
+  ),
   capacity: v.exactOptional(flag("Publishes what the pools have left, for the scheduler. Absent: true.")),
   snapshotController: v.exactOptional(
     flag("Runs the cluster's snapshot-controller too, in the controller's role. Absent: false."),
@@ -273,6 +278,7 @@ export interface KubernetesConfig {
   readonly kubeletDir: string;
   readonly registrationPath?: string;
   readonly namespace?: string;
+  readonly stateFolder?: string;
   readonly capacity: boolean;
   readonly snapshotController: boolean;
 }

@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import type { Check } from "../observe/health.ts";
 import type { Log } from "../observe/log.ts";
+import { attacher, provisioner, resizer } from "./helpers.ts";
 import { startRegistrar } from "./registrar/registrar.ts";
+import { type Helper, startHelpers } from "./run-helpers.ts";
 
 export interface ComposeOptions {
   /** `node`: on each node, beside the kubelet. `controller`: once in the cluster. */
@@ -12,6 +14,17 @@ export interface ComposeOptions {
   readonly kubeletDir: string;
   /** The driver's socket as the kubelet sees its path; absent: as in `csiAddress`. */
   readonly registrationPath?: string;
+  /** Absent: KUBECONFIG, else the pod's own account. */
+  readonly kubeconfig?: string;
+  /** Where Leases are; absent: the pod's namespace. */
+  readonly namespace?: string;
+  /** The Node object's name. */
+  readonly node: string;
+  /** Whether the driver's pools are shared: then its controller acts for all of them; else each node for its own. */
+  readonly shared: boolean;
+  /** Where is kept what was begun, over a crash. */
+  readonly stateFolder: string;
+  readonly userAgent: string;
   readonly log: Log;
 }
 
@@ -20,6 +33,15 @@ export interface Composition {
   readonly ready: readonly Check[];
   /** Nothing new begins, what runs may end for `withinMs` milliseconds. The kubelet and the Lease are told. Never throws. */
   stop(withinMs: number): Promise<void>;
+}
+
+/** One for all of them: who holds it serves the whole driver. */
+const leaseName = (driver: string): string => `${driver.replace(/[^a-z0-9-]/g, "-")}-controller`;
+
+function helpersOf({ role, shared, stateFolder }: ComposeOptions): readonly Helper[] {
+  const intentsFolder = join(stateFolder, "intents");
+  if (role === "node") return shared ? [] : [provisioner({ intentsFolder, labelVolumes: true }), resizer()];
+  return shared ? [provisioner({ intentsFolder }), attacher(), resizer()] : [];
 }
 
 /** Begins them, and returns at once. They never end by themselves, and what fails in them harms the driver as little as it can. */
@@ -36,6 +58,24 @@ export function compose(options: ComposeOptions): Composition {
       signal: stop.signal,
     });
     parts.push({ ready: { name: "registrar", run: () => registrar.waitsFor() }, ended: registrar.ended });
+  }
+  const helpers = helpersOf(options);
+  if (csiAddress !== undefined && helpers.length > 0) {
+    const { node, namespace, kubeconfig, userAgent } = options;
+    const running = startHelpers({
+      helpers,
+      csiAddress,
+      userAgent,
+      log,
+      signal: stop.signal,
+      ...(kubeconfig === undefined ? {} : { cluster: kubeconfig }),
+      ...(role === "node"
+        ? { node }
+        : { lease: { name: leaseName, ...(namespace === undefined ? {} : { namespace }) } }),
+    });
+    for (const { name } of helpers) {
+      parts.push({ ready: { name, run: () => running.waitsFor(name) }, ended: running.ended });
+    }
   }
   return {
     ready: parts.map(({ ready }) => ready),

@@ -1,0 +1,35 @@
+/** The helpers by name. The code of each is loaded when it is begun: a process has only what it runs. */
+import type { AttacherOptions } from "./attacher/index.ts";
+import type { ProvisionerOptions } from "./provisioner/index.ts";
+import type { ResizerOptions } from "./resizer/index.ts";
+import type { Helper } from "./run-helpers.ts";
+
+export const provisioner = (options: ProvisionerOptions = {}): Helper => ({
+  name: "provisioner",
+  run: async (context) => (await import("./provisioner/index.ts")).runProvisioner(context, options),
+});
+
+export const attacher = (options: AttacherOptions = {}): Helper => ({
+  name: "attacher",
+  run: async (context) => (await import("./attacher/index.ts")).runAttacher(context, options),
+});
+
+export const resizer = (options: ResizerOptions = {}): Helper => ({
+  name: "resizer",
+  run: async (context) => (await import("./resizer/index.ts")).runResizer(context, options),
+});
+
+/**
+ * The names of the Leases that the upstream helpers hold (csi-lib-utils, leaderelection): with the same ones, one of theirs and
+ * one of ours never work at the same time while a cluster goes from the one to the other.
+ */
+export const upstreamLeases = {
+  provisioner: (driver: string) => sanitized(driver),
+  attacher: (driver: string) => sanitized(`external-attacher-leader-${driver}`),
+  resizer: (driver: string) => sanitized(`external-resizer-${driver}`),
+} as const;
+
+function sanitized(name: string): string {
+  const clean = name.replace(/[^a-zA-Z0-9-]/g, "-");
+  return clean.endsWith("-") ? `${clean}X` : clean;
+}

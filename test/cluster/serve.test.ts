@@ -1,0 +1,111 @@
+/** The driver with its helpers in one process, and each helper as a command of its own. */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { makeClass, makeDriverObject, makeSpace } from "../support/cluster/claims.ts";
+import { startControlPlane } from "../support/cluster/control-plane.ts";
+import { startHoldfast } from "../support/cluster/holdfast.ts";
+import { registerNode } from "../support/cluster/objects.ts";
+import { startDriver } from "../support/driver.ts";
+import { TestKubelet } from "../support/kubelet-plugins.ts";
+import { makePoolDisk } from "../support/pool-disk.ts";
+import { scratchFor } from "../support/scratch.ts";
+
+const driverName = "local.csi.holdfast";
+
+test("serve --kubernetes on a node: registered, claims bound and grown, over crashes and without the API server", async (t) => {
+  const scratch = scratchFor(t);
+  const disk = await makePoolDisk(scratch, "xfs");
+  const kubeletDir = join(scratch.path, "kubelet");
+  const registry = join(kubeletDir, "plugins_registry");
+  mkdirSync(registry, { recursive: true });
+  const kubelet = new TestKubelet(registry);
+  scratch.later(() => kubelet.stop());
+  const plane = await startControlPlane(scratch);
+  const config = join(scratch.path, "holdfast.yaml");
+  writeFileSync(config, `kubernetes: { kubeconfig: ${plane.admin}, kubeletDir: ${kubeletDir} }\n`);
+  const driver = await startDriver(scratch, {
+    pools: [`p=image:${disk.path}`],
+    nodeId: "n1",
+    args: ["--config", config],
+  });
+  await makeDriverObject(plane, driverName);
+  await registerNode(plane, "n1", driver.client);
+  await makeClass(plane, "fast", { driver: driverName });
+  const space = await makeSpace(plane, "mine");
+  const volumes = async () => (await driver.client.controller.listVolumes({})).entries.length;
+
+  await t.test("the kubelet has registered it", async () => {
+    await plane.until("registered", () => kubelet.events.at(-1) === `registered ${driverName}` || undefined);
+  });
+
+  await t.test("a claim is bound, grows, and goes with its volume", async () => {
+    await space.claim("data", { class: "fast", selectedNode: "n1" });
+    await space.bound("data");
+    assert.equal(await volumes(), 1);
+    await space.removeClaim("data");
+    assert.equal(await volumes(), 0);
+  });
+
+  await t.test("killed while claims wait, all are bound and nothing is made twice", async () => {
+    const names = Array.from({ length: 6 }, (_, index) => `killed-${index}`);
+    for (const name of names) await space.claim(name, { class: "fast", selectedNode: "n1" });
+    await driver.crash();
+    for (const name of names) await space.bound(name);
+    assert.equal(await volumes(), names.length);
+    for (const name of names) await space.removeClaim(name);
+    assert.equal(await volumes(), 0);
+    // What was cut short while it was written is swept later.
+    const intents = readdirSync(join(kubeletDir, "plugins", `${driverName}-state`, "intents"));
+    assert.deepEqual(
+      intents.filter((name) => !name.startsWith(".")),
+      [],
+    );
+  });
+
+  await t.test("it starts, serves and stops without the API server, and works when that is back", async () => {
+    await plane.apiServer.kill();
+    await driver.crash();
+    assert.equal((await driver.client.identity.probe({})).ready, true);
+    assert.equal(await driver.stop(), 0);
+    await driver.start();
+    await plane.startApiServer();
+    await space.claim("after", { class: "fast", selectedNode: "n1" });
+    await space.bound("after");
+    await space.removeClaim("after");
+  });
+
+  assert.equal(await driver.stop(), 0);
+  assert.equal(existsSync(join(registry, `${driverName}-reg.sock`)), false);
+});
+
+test("each helper as a command of its own, under a Lease", async (t) => {
+  const scratch = scratchFor(t);
+  const disk = await makePoolDisk(scratch, "xfs");
+  const [plane, driver] = await Promise.all([
+    startControlPlane(scratch),
+    startDriver(scratch, { pools: [`p=image:${disk.path}`], nodeId: "n1" }),
+  ]);
+  await makeDriverObject(plane, driverName);
+  await registerNode(plane, "n1", driver.client);
+  await makeClass(plane, "fast", { driver: driverName });
+  const space = await makeSpace(plane, "mine");
+  const common = ["--csi-address", driver.socket, "--kubeconfig", plane.admin, "--leader-election"];
+  const helpers = ["provisioner", "attacher", "resizer"].map((name) =>
+    startHoldfast(plane, [name, ...common, "--leader-election-namespace", "mine"], { name }),
+  );
+  await space.claim("data", { class: "fast", selectedNode: "n1" });
+  await space.bound("data");
+  const leases = await plane.api.list<{ metadata: { name: string } }>(
+    "/apis/coordination.k8s.io/v1/namespaces/mine/leases",
+  );
+  // The upstream helpers' names: one of theirs and one of ours never work at the same time.
+  assert.deepEqual(leases.map(({ metadata }) => metadata.name).sort(), [
+    "external-attacher-leader-local-csi-holdfast",
+    "external-resizer-local-csi-holdfast",
+    "local-csi-holdfast",
+  ]);
+  await space.removeClaim("data");
+  for (const helper of helpers) assert.equal(await helper.stop(), 0);
+});
