@@ -6,7 +6,7 @@ import { Problem } from "../../src/pools/problem.ts";
 import { type Claim, makeClass, makeSpace, type Space, type Volume } from "../support/cluster/claims.ts";
 import { type ControlPlane, startControlPlane } from "../support/cluster/control-plane.ts";
 import { startHelper } from "../support/cluster/helper.ts";
-import { comparable } from "../support/cluster/parity.ts";
+import { comparable, distinct } from "../support/cluster/parity.ts";
 import { type ScriptedDriver, startScripted } from "../support/cluster/scripted-driver.ts";
 import { type StaticOptions, staticVolume } from "../support/cluster/static-volume.ts";
 import { startUpstream } from "../support/cluster/upstream.ts";
@@ -359,11 +359,3 @@ test("the upstream resizer and ours leave the same objects", { timeout: 170_000 
     });
   }
 });
-
-/** Repeated calls are no difference, only which calls there were, in which order. */
-function distinct(calls: readonly object[]): string[] {
-  const texts = calls.map((call) =>
-    JSON.stringify(call, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value)),
-  );
-  return texts.filter((text, index) => text !== texts[index - 1]);
-}

@@ -37,6 +37,7 @@ export function makeTurns(
       if (what.volume.metadata?.deletionTimestamp !== undefined) {
         throw new Error(`volume ${what.volume.metadata.name} is being deleted: it is not attached any more`);
       }
+      await withFinalizer(api, persistentVolumes, what.volume, finalizer);
     }
     const request = {
       volumeId: what.source.volumeHandle,
@@ -47,7 +48,6 @@ export function makeTurns(
       volumeContext: { ...what.source.volumeAttributes },
       secrets: await secretValues(api, what.source.controllerPublishSecretRef, { signal }),
     };
-    if (what.volume !== undefined) await withFinalizer(api, persistentVolumes, what.volume, finalizer);
     informer.put(
       await withFinalizer(api, volumeAttachments, attachment, finalizer, { [nodeIdAnnotation]: request.nodeId }),
     );

@@ -13,7 +13,9 @@ export interface NodeIds {
 }
 
 export function nodeIdsOf(api: ApiClient, informer: Informer<CSINode>, driver: string): NodeIds {
-  const idIn = (node: CSINode | undefined) => node?.spec.drivers.find(({ name }) => name === driver)?.nodeID;
+  // A node without drivers has null there, whatever the type says.
+  const idIn = (node: CSINode | undefined) =>
+    (node?.spec.drivers as CSINode["spec"]["drivers"] | null | undefined)?.find(({ name }) => name === driver)?.nodeID;
   return {
     async ofNode(name, limits) {
       // The informer may not have seen a node that has just been registered.

@@ -18,6 +18,7 @@ export interface Attachment {
 }
 
 export interface AttachmentHandle {
+  readonly path: string;
   get(): Promise<Attachment | undefined>;
   /** Waits until it is. */
   attached(): Promise<Attachment>;
@@ -45,6 +46,7 @@ export async function makeAttachment(
       hint: async () => JSON.stringify((await get())?.status),
     });
   return {
+    path,
     get,
     attached: () => until("is attached", (now) => (now?.status?.attached ? now : undefined)),
     failed: (error) => until(`says ${error}`, (now) => now?.status?.[error]),

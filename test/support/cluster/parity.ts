@@ -33,3 +33,11 @@ export function comparable(object: unknown, names: Readonly<Record<string, strin
       .toSorted(([a], [b]) => String(a).localeCompare(String(b))),
   );
 }
+
+/** Repeated calls are no difference, only which calls there were, in which order. */
+export function distinct(calls: readonly object[]): string[] {
+  const texts = calls.map((call) =>
+    JSON.stringify(call, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value)),
+  );
+  return texts.filter((text, index) => text !== texts[index - 1]);
+}
