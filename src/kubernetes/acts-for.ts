@@ -1,6 +1,6 @@
 /** Whose volumes a helper acts for. */
 import type { NodeSelectorTerm, PersistentVolume } from "kubernetes-types/core/v1.js";
-import type { HelperContext } from "./helper.ts";
+import type { DriverFacts } from "./driver-facts.ts";
 
 /**
  * Whether the volume is the driver's and, where the helper acts for one node only, pinned to that node: each term of its
@@ -8,7 +8,7 @@ import type { HelperContext } from "./helper.ts";
  * volume, and take its NOT_FOUND for the truth.
  */
 export function actsFor(
-  { driver, node }: Pick<HelperContext, "driver" | "node">,
+  { driver, node }: { readonly driver: Pick<DriverFacts, "name" | "nodeInfo">; readonly node?: string },
   { spec }: Pick<PersistentVolume, "spec">,
 ): boolean {
   if (spec?.csi?.driver !== driver.name) return false;

@@ -54,13 +54,17 @@ export function readParameters(
       secretTemplate(parameters, [prefix]);
     if (template) secrets[purpose] = fillSecret(template, claim, volumeName);
   }
-  const forDriver: Record<string, string> = {};
-  for (const [key, value] of Object.entries(parameters)) {
-    if (!key.startsWith(prefix)) forDriver[key] = value;
-    else if (!known.has(key)) throw new ParameterError(`the StorageClass has the unknown parameter ${key}`);
+  for (const key of Object.keys(parameters)) {
+    if (key.startsWith(prefix) && !known.has(key)) {
+      throw new ParameterError(`the StorageClass has the unknown parameter ${key}`);
+    }
   }
-  return { fsType: fsTypeOf(parameters) || defaultFsType, secrets, forDriver };
+  return { fsType: fsTypeOf(parameters) || defaultFsType, secrets, forDriver: driverParameters(parameters) };
 }
+
+/** Those of a class that are the driver's. */
+export const driverParameters = (parameters: Parameters): Record<string, string> =>
+  Object.fromEntries(Object.entries(parameters).filter(([key]) => !key.startsWith(prefix)));
 
 const pair = (start: string): readonly [string, string] =>
   start.startsWith(prefix)

@@ -54,7 +54,7 @@ async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): 
       return undefined;
     }
     const found = asked && (await findSource(provisioner, claim, asked, options.allowModeChange === true));
-    if (found?.holder && !found.holder.here) return undefined;
+    if (node !== undefined && found?.holder && !found.holder.here) return undefined;
     const plan = await planFor(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
     // Read here once in vain, so that a secret that is missing leaves nothing begun.
     await secretValues(provisioner.api, plan.secret);

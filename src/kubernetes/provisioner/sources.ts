@@ -5,10 +5,18 @@ import { actsFor } from "../acts-for.ts";
 import type { ApiClient } from "../api/client.ts";
 import { claims, persistentVolumes, volumeSnapshotContents, volumeSnapshots } from "../api/resources.ts";
 import type { VolumeSnapshot, VolumeSnapshotContent } from "../api/snapshot-types.ts";
-import type { HelperContext } from "../helper.ts";
+import type { DriverFacts } from "../driver-facts.ts";
 import { bytesOf } from "../quantity.ts";
 import { restoreFinalizer } from "./names.ts";
 import type { Source } from "./plan.ts";
+
+/** Who looks for it. */
+export interface Seeker {
+  readonly api: ApiClient;
+  readonly driver: Pick<DriverFacts, "name" | "nodeInfo">;
+  /** Absent: no node's. */
+  readonly node?: string;
+}
 
 export type Asked =
   | { readonly kind: "snapshot" | "volume"; readonly name: string }
@@ -48,7 +56,7 @@ export function askedOf({ spec }: PersistentVolumeClaim): Asked | undefined {
 
 /** Read freshly from the API server. Throws with what the source lacks; it may come. */
 export async function findSource(
-  context: HelperContext,
+  context: Seeker,
   claim: PersistentVolumeClaim,
   asked: Asked & { readonly name: string },
   allowModeChange: boolean,
@@ -62,7 +70,7 @@ const namespaceOf = ({ metadata }: PersistentVolumeClaim): string => metadata?.n
 const sizeOf = ({ spec }: PersistentVolumeClaim): bigint => bytesOf(spec?.resources?.requests?.["storage"] ?? "0");
 
 async function findSnapshot(
-  context: HelperContext,
+  context: Seeker,
   claim: PersistentVolumeClaim,
   name: string,
   allowModeChange: boolean,
@@ -89,7 +97,7 @@ async function findSnapshot(
     kind: "snapshot",
     id,
     snapshot,
-    ...(context.node !== undefined && node !== undefined && { holder: { here: node === context.node, node } }),
+    ...(node !== undefined && { holder: { here: node === context.node, node } }),
   };
 }
 
@@ -116,7 +124,7 @@ function checkMode({ spec }: PersistentVolumeClaim, { metadata, spec: { sourceVo
   );
 }
 
-async function findVolume(context: HelperContext, claim: PersistentVolumeClaim, name: string): Promise<Found> {
+async function findVolume(context: Seeker, claim: PersistentVolumeClaim, name: string): Promise<Found> {
   const { api, driver } = context;
   const namespace = namespaceOf(claim);
   const source = await api.find(claims, { name, namespace });
@@ -145,10 +153,9 @@ async function findVolume(context: HelperContext, claim: PersistentVolumeClaim, 
   return { kind: "volume", id: csi.volumeHandle, claim: source, ...(holder && { holder }) };
 }
 
-/** Which node a volume is pinned to, for a helper that acts for one. */
-export function holderOf(context: HelperContext, volume: PersistentVolume): Holder | undefined {
-  if (context.node === undefined) return undefined;
-  if (actsFor(context, volume)) return { here: true, node: context.node };
+/** Which node a volume is pinned to. */
+function holderOf(context: Seeker, volume: PersistentVolume): Holder | undefined {
+  if (context.node !== undefined && actsFor(context, volume)) return { here: true, node: context.node };
   const terms = volume.spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   const key = `${context.driver.name}/node`;
   const named = terms.flatMap(({ matchExpressions = [] }) => matchExpressions.find((each) => each.key === key)?.values);

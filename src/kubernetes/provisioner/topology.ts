@@ -95,8 +95,8 @@ const shown = (segment: Segment): string =>
     .map((pair) => pair.join("="))
     .join(",");
 
-/** In an order that does not depend on the nodes': fewer keys first, then key by key. */
-function distinct(segments: readonly Segment[]): Segment[] {
+/** Each once, in an order that does not depend on the nodes': fewer keys first, then key by key. Empty ones are dropped. */
+export function distinct(segments: readonly Segment[]): Segment[] {
   const pairs = new Map(segments.map((segment) => [shown(segment), Object.fromEntries(sorted(segment))]));
   return [...pairs.values()]
     .filter((segment) => Object.keys(segment).length > 0)
@@ -129,3 +129,7 @@ function fnv(text: string): number {
   for (const byte of Buffer.from(text)) hash = (Math.imul(hash, 0x01000193) ^ byte) >>> 0;
   return hash;
 }
+
+/** Whether a class that allows these topologies allows a node with these labels. Absent or empty: all. */
+export const isAllowed = (allowed: readonly TopologySelectorTerm[] | undefined, labels: Segment): boolean =>
+  !allowed?.length || allowed.flatMap(spread).some((segment) => within(segment, labels));

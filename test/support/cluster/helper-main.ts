@@ -5,8 +5,10 @@ import { openClient } from "../../../src/kubernetes/api/client.ts";
 import { findCluster } from "../../../src/kubernetes/api/cluster.ts";
 import { openEvents } from "../../../src/kubernetes/api/events.ts";
 import { runAttacher } from "../../../src/kubernetes/attacher/index.ts";
+import { runCapacity } from "../../../src/kubernetes/capacity/index.ts";
+import { type ClusterRolesOptions, runClusterRoles } from "../../../src/kubernetes/cluster-roles/index.ts";
 import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
-import { openInformers } from "../../../src/kubernetes/helper.ts";
+import { type HelperContext, openInformers } from "../../../src/kubernetes/helper.ts";
 import { runProvisioner } from "../../../src/kubernetes/provisioner/index.ts";
 import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
 import { runSnapshotter } from "../../../src/kubernetes/snapshotter/index.ts";
@@ -14,10 +16,15 @@ import { createLog } from "../../../src/observe/log.ts";
 
 const helpers = {
   attacher: runAttacher,
+  capacity: runCapacity,
   provisioner: runProvisioner,
   resizer: runResizer,
+  // In earnest it has no driver; here one tells it the name.
+  roles: (context: HelperContext, options?: ClusterRolesOptions) =>
+    runClusterRoles({ ...context, driverName: context.driver.name }, options),
   snapshotter: runSnapshotter,
 } as const;
+export type HelperName = keyof typeof helpers;
 
 const [name, text = "{}"] = process.argv.slice(2);
 const { csiAddress, kubeconfig, node, options } = JSON.parse(text) as {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Scratch } from "../scratch.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import type { HelperName } from "./helper-main.ts";
 import { type Service, startService } from "./service.ts";
 
 export interface HelperOptions {
@@ -22,7 +23,7 @@ const node = join(import.meta.dirname, "../../../bin/holdfast-node");
 
 export function startHelper(
   plane: ControlPlane,
-  helper: "attacher" | "provisioner" | "resizer" | "snapshotter",
+  helper: HelperName,
   options: HelperOptions,
   scratch: Scratch = plane.scratch,
 ): Service {
