@@ -3,6 +3,7 @@
  * need is asked for here only.
  */
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import { parseId } from "../pools/ids.ts";
 import { type Informer, keyOf } from "./api/informer.ts";
 import { type ApiObject, claims, persistentVolumes, volumeSnapshotContents } from "./api/resources.ts";
 import type { VolumeSnapshotContent } from "./api/snapshot-types.ts";
@@ -19,14 +20,27 @@ export function withoutManagedFields<T extends ApiObject>(object: T): T {
   return { ...object, metadata };
 }
 
-/** The PersistentVolumes of this driver, of whatever node; index `claim`: `namespace/name` of the claim they are for. */
-export function watchVolumes({ informers, driver, node }: HelperContext): Informer<PersistentVolume> {
+/** Whose objects are watched. */
+interface Watcher extends Pick<HelperContext, "informers" | "node"> {
+  readonly driver: { readonly name: string };
+}
+
+/**
+ * The PersistentVolumes of this driver, of whatever node. Indexes: `claim`, the `namespace/name` of the claim they are for; `handle`; and
+ * `pool`, the UUID of the pool that they lie in, for our own driver.
+ */
+export function watchVolumes({ informers, driver, node }: Watcher): Informer<PersistentVolume> {
   return informers.of(
     persistentVolumes,
     {
       keep: (volume) => (volume.spec?.csi?.driver === driver.name ? withoutManagedFields(volume) : undefined),
       indexes: {
         claim: ({ spec }) => (spec?.claimRef?.name ? [keyOf(spec.claimRef.name, spec.claimRef.namespace)] : []),
+        handle: ({ spec }) => (spec?.csi ? [spec.csi.volumeHandle] : []),
+        pool: ({ spec }) => {
+          const id = parseId(spec?.csi?.volumeHandle ?? "");
+          return id === undefined ? [] : [id.pool];
+        },
       },
       ...(node !== undefined && { jitterMs }),
     },
@@ -43,7 +57,7 @@ export function watchClaims({ informers, node }: HelperContext): Informer<Persis
  * The snapshot contents of this driver; where the helper acts for one node, those that are labelled with it. Indexes: `class`, its
  * name, and `snapshot`, the `namespace/name` of the snapshot that they are for. Only for a cluster that has them.
  */
-export function watchContents({ informers, driver, node }: HelperContext): Informer<VolumeSnapshotContent> {
+export function watchContents({ informers, driver, node }: Watcher): Informer<VolumeSnapshotContent> {
   return informers.of(
     volumeSnapshotContents,
     {
