@@ -47,6 +47,23 @@ test("one whose file another removed while it rested locks nobody out of the new
   assert.equal(existsSync(path), false);
 });
 
+test("one that was asked for while the other was held leaves no descriptor behind when both rest", async () => {
+  const before = readdirSync("/proc/self/fd").length;
+  const locks = new WarmLocks();
+  for (let i = 0; i < 20; i++) {
+    const first = await locks.take(path);
+    assert.ok("write" in first);
+    // It opens the file while the lock is held, and takes it once that rests.
+    const asked = locks.take(path);
+    await first.release({ last: false });
+    const second = await asked;
+    if ("write" in second) await second.release({ last: false });
+  }
+  await locks.end();
+  assert.equal(readdirSync("/proc/self/fd").length, before);
+  assert.equal(existsSync(path), false);
+});
+
 test("nothing stays for long, and nothing after the end", async () => {
   const locks = new WarmLocks();
   const before = readdirSync("/proc/self/fd").length;

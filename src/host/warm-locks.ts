@@ -36,7 +36,8 @@ export class WarmLocks {
     return {
       write: (text) => lock.write(text),
       release: async ({ last }) => {
-        if (last || !lock.rest()) return lock.release();
+        // Another descriptor may rest already, of a holder that ended while this one was opening the file.
+        if (last || this.#resting.has(path) || !lock.rest()) return lock.release();
         this.#resting.set(path, { lock, since: performance.now() });
         this.#timer ??= setTimeout(() => this.#sweep(), restMs).unref();
       },
