@@ -8,6 +8,7 @@ import { Socket } from "node:net";
 import { constants } from "node:os";
 import { ordinary } from "./lane.ts";
 import { call, native } from "./native.ts";
+import { reapOrphans } from "./orphans.ts";
 import { SystemError } from "./system-error.ts";
 
 const cPipe2 = native("pipe2", "int", ["void *", "int"]);
@@ -58,8 +59,14 @@ export interface StartOptions {
 
 /** @throws SystemError: ENOENT there is no such program. */
 export async function startProgram(program: string, args: readonly string[], options: StartOptions): Promise<Child> {
-  const [stdout, stderr, stdin] = [pipe(), pipe(), options.input ? pipe() : undefined];
+  const pipes: Pipe[] = [];
+  const pipe = () => {
+    const made = makePipe();
+    pipes.push(made);
+    return made;
+  };
   try {
+    const [stdout, stderr, stdin] = [pipe(), pipe(), options.input ? pipe() : undefined];
     const theirs = { stdin: stdin?.read, stdout: stdout.write, stderr: stderr.write };
     const pid = await spawned(program, args, options, theirs);
     return {
@@ -70,14 +77,15 @@ export async function startProgram(program: string, args: readonly string[], opt
       ended: endOf(pid),
     };
   } finally {
-    for (const each of [stdout, stderr, stdin]) each?.close();
+    for (const each of pipes) each.close();
   }
 }
 
 type Side = "read" | "write";
+type Pipe = Record<Side, number> & { keep(side: Side): number; close(): void };
 
 /** `keep` gives a side away; `close` closes what was not. */
-function pipe(): Record<Side, number> & { keep(side: Side): number; close(): void } {
+function makePipe(): Pipe {
   const fds = Buffer.alloc(8);
   call({ syscall: "pipe" }, cPipe2, fds, O_CLOEXEC);
   const sides = { read: fds.readInt32LE(0), write: fds.readInt32LE(4) };
@@ -178,6 +186,7 @@ function reap(): void {
     waiting.delete(pid);
     resolve(answer === pid ? decode(status.readInt32LE(0)) : { code: undefined, killedBy: "an unknown cause" });
   }
+  reapOrphans();
 }
 
 /** A status of wait(2). */
