@@ -1,6 +1,7 @@
 /** The image's root, run without a container engine: unpacked, read-only, in a mount namespace of its own. */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { letGoOfOthers } from "../support/namespace.ts";
 import { attempt, type Outcome, run } from "../support/run.ts";
 
 const repository = join(import.meta.dirname, "../..");
@@ -50,6 +51,7 @@ export function inside(
   script: string,
 ): Promise<Outcome> {
   const steps = [
+    letGoOfOthers(),
     `mount --bind "${root}" "${root}"`,
     ...Object.keys(mounts).map((path) => `mkdir -p "${root}${path}"`),
     `mount -o remount,bind,ro "${root}"`,

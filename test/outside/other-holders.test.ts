@@ -6,14 +6,16 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { mountsUnder } from "../support/leftovers.ts";
+import { letGoOfOthers } from "../support/namespace.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { mebibyte, openRules, problem, raw } from "../support/rules.ts";
 import { run } from "../support/run.ts";
 import { type Scratch, scratchFor } from "../support/scratch.ts";
 
-/** A mount namespace that has a copy of every mount there is now. */
+/** A mount namespace that has a copy of every mount of this test there is now. */
 async function otherNamespace(scratch: Scratch): Promise<{ pid: number; end(): Promise<void> }> {
-  const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", "echo ready; exec sleep 300"], {
+  const script = `${letGoOfOthers()}; echo ready; exec sleep 300`;
+  const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(child.stdout, "data");

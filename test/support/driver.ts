@@ -5,6 +5,7 @@ import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CsiClient, CsiError, connect } from "../../src/csi/client.ts";
+import { letGoOfOthers } from "./namespace.ts";
 import { attempt, type Outcome } from "./run.ts";
 import type { Scratch } from "./scratch.ts";
 
@@ -99,7 +100,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
       const binds = Object.entries(options.standIns ?? {}).map(([path, by]) => `mount --bind ${by} ${path} && `);
-      const apart = ["unshare", "--mount", "sh", "-c", `${binds.join("")}exec "$@"`, "sh"];
+      const apart = ["unshare", "--mount", "sh", "-c", `${letGoOfOthers()}; ${binds.join("")}exec "$@"`, "sh"];
       const [program = "", ...words] = [...(options.apart ? apart : []), holdfast, ...base, ...more];
       child = spawn(program, words, {
         stdio: ["ignore", "pipe", "pipe"],

@@ -14,6 +14,13 @@ export interface Scratch {
   end(): Promise<void>;
 }
 
+const folders = new Set<string>();
+
+/** Those of this process that have not ended. */
+export function scratchFolders(): readonly string[] {
+  return [...folders];
+}
+
 /**
  * A new folder `holdfast-test-*` in the temporary folder. Its end undoes what `later` was told, and then fails when a
  * process, a mount or a loop device is left: each is named, then removed all the same, so that one failure does not
@@ -21,6 +28,7 @@ export interface Scratch {
  */
 export function makeScratch(): Scratch {
   const path = mkdtempSync(join(tmpdir(), "holdfast-test-"));
+  folders.add(path);
   const undoes: (() => void | Promise<void>)[] = [];
   const end = async () => {
     const errors: unknown[] = [];
@@ -34,6 +42,7 @@ export function makeScratch(): Scratch {
     const left = await settledLeftovers(path);
     if (left.length > 0) sweep(path);
     rmSync(path, { recursive: true, force: true });
+    folders.delete(path);
     if (left.length > 0) errors.push(new Error(`left behind:\n  ${left.join("\n  ")}`));
     if (errors.length === 1) throw errors[0];
     if (errors.length > 1) throw new AggregateError(errors, errors.map(String).join("\n"));

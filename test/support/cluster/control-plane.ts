@@ -1,6 +1,7 @@
 /** A real Kubernetes without nodes: etcd, API server, controller-manager and scheduler on loopback, ready in about 6 s. */
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { letGoOfOthers } from "../namespace.ts";
 import { run } from "../run.ts";
 import type { Scratch } from "../scratch.ts";
 import { type Api, openApi } from "./api.ts";
@@ -97,7 +98,7 @@ export async function startControlPlane(scratch: Scratch, options: ControlPlaneO
   const hosts = join(folder, "hosts");
   writeFileSync(hosts, `127.0.0.1 localhost ${Array.from({ length: 9 }, (_, index) => `n${index + 1}`).join(" ")}\n`);
   const apiServer = start("kube-apiserver", "unshare", [
-    ...["--mount", "sh", "-c", `mount --bind '${hosts}' /etc/hosts && exec "$@"`, "sh"],
+    ...["--mount", "sh", "-c", `${letGoOfOthers()}; mount --bind '${hosts}' /etc/hosts && exec "$@"`, "sh"],
     join(binaries, "kube-apiserver"),
     "--bind-address=127.0.0.1",
     `--secure-port=${port}`,

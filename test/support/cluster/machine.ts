@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { letGoOfOthers } from "../namespace.ts";
 import { run } from "../run.ts";
 import type { Scratch } from "../scratch.ts";
 import { type Service, startService, tailOf, until } from "./service.ts";
@@ -37,6 +38,7 @@ export async function startMachine(scratch: Scratch, name: string, addresses: re
   for (const own of ["lib", "log", "run"]) mkdirSync(join(folder, own));
   writeFileSync(join(folder, "hosts"), `127.0.0.1 localhost\n${machineAddress} ${name}\n`);
   const steps = [
+    letGoOfOthers(),
     ...["lib", "log"].map((own) => `mount --bind ${folder}/${own} /var/${own}`),
     `mount --bind ${folder}/run /run`,
     "mkdir -p /run/lock /run/netns",
