@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { formatId, keyOf, newNonce, parseId } from "./ids.ts";
+import { formatId, keyOf, newNonce, newPoolUuid, parseId } from "./ids.ts";
 
 const pool = "00112233445566778899aabbccddeeff";
 
@@ -54,4 +54,12 @@ test("whatever comes in as an ID is refused or is exactly what we would have iss
       assert.ok(identity === undefined || formatId(identity) === text);
     }),
   );
+});
+
+test("no pool is made whose IDs a program would take for options", () => {
+  const drawn = [Buffer.alloc(16, 0xf8), Buffer.alloc(16, 0xfb), Buffer.alloc(16, 0xfc)];
+  const uuid = newPoolUuid(() => drawn.shift() ?? assert.fail());
+  assert.equal(uuid, "fc".repeat(16));
+  assert.doesNotMatch(formatId({ pool: uuid, key: keyOf("volume", uuid, "a"), nonce: newNonce() }), /^-/);
+  for (let tries = 0; tries < 2000; tries++) assert.doesNotMatch(newPoolUuid(), /^f[89ab]/);
 });

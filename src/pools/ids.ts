@@ -26,6 +26,14 @@ export function newNonce(): Nonce {
   return randomBytes(nonceBytes).toString("hex");
 }
 
+/** For a new pool. An ID begins with it, and one that begins with a dash is an option to most programs. */
+export function newPoolUuid(bytes: (size: number) => Buffer = randomBytes): string {
+  for (;;) {
+    const uuid = bytes(poolBytes);
+    if (!uuid.toString("base64url").startsWith("-")) return uuid.toString("hex");
+  }
+}
+
 export interface Identity {
   /** 32 hexadecimal digits. */
   readonly pool: string;

@@ -2,10 +2,10 @@
  * The marker makes a folder a pool: its UUID and the nodes whose names its IDs may carry. Only `holdfast pool init`
  * writes it, so that an unmounted disk's empty mount point never becomes a new pool.
  */
-import { randomBytes } from "node:crypto";
 import { chmod, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createExclusively, writeDurably } from "../host/files.ts";
+import { newPoolUuid } from "./ids.ts";
 import { Problem } from "./problem.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
 import { layOut, poolFolders } from "./shelf.ts";
@@ -61,7 +61,7 @@ export async function initPool(asked: {
 }): Promise<Marker> {
   const { folder, backend, shared } = asked;
   const marker: Marker = {
-    uuid: randomBytes(16).toString("hex"),
+    uuid: newPoolUuid(),
     nodes: shared ? [] : [asked.node],
     shared,
     backend,
