@@ -37,6 +37,7 @@ test("defaults follow from the pools", async () => {
     pools: [{ name: "fast", backend: "image", path: "/srv/fast", shared: false, options: { extra: {} } }],
     maxVolumes: 0,
     initPools: false,
+    controllerExpansion: true,
     graceSeconds: 20,
   });
   assert.equal((await loadConfig({ pool: ["s=directory:/srv/s,shared"] }, {})).driverName, "shared.csi.holdfast");

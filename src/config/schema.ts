@@ -189,6 +189,11 @@ export const configSchema = v.strictObject({
     ),
   ),
   initPools: v.exactOptional(flag("Makes folders pools that are not yet. For scratch use only.")),
+  controllerExpansion: v.exactOptional(
+    flag(
+      "false: volumes grow by NodeExpandVolume alone, and the controller declares no growth. For upstream's resizer with local pools, which can't reach each node. Absent: true.",
+    ),
+  ),
   graceSeconds: v.exactOptional(
     v.pipe(
       v.number("expected a number of seconds"),
@@ -218,6 +223,7 @@ export const defaults = {
   pools: [],
   maxVolumes: 0,
   initPools: false,
+  controllerExpansion: true,
   graceSeconds: 20,
 } as const satisfies v.InferInput<typeof configSchema>;
 
@@ -264,6 +270,7 @@ export interface Config {
   /** 0: not limited. */
   readonly maxVolumes: number;
   readonly initPools: boolean;
+  readonly controllerExpansion: boolean;
   readonly graceSeconds: number;
   /** Absent: health is not served. */
   readonly healthPort?: { readonly host?: string; readonly port: number };

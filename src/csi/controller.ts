@@ -126,7 +126,7 @@ export function controllerHandlers(rules: ControllerRules): Handlers<typeof Cont
     },
 
     controllerExpandVolume: async (request, call) => {
-      need(features.expand, call.rpc);
+      need(features.expand && !features.expandsOnNode, call.rpc);
       requiredId("volume_id", request.volumeId);
       const capacity = requiredCapacityRange("capacity_range", request.capacityRange);
       const capability = request.volumeCapability && requiredCapability("volume_capability", request.volumeCapability);
@@ -145,7 +145,7 @@ function capabilityTypes(features: Features): Type[] {
     Type.GET_CAPACITY,
     Type.GET_VOLUME,
     Type.SINGLE_NODE_MULTI_WRITER,
-    ...(features.expand ? [Type.EXPAND_VOLUME] : []),
+    ...(features.expand && !features.expandsOnNode ? [Type.EXPAND_VOLUME] : []),
     ...(features.snapshots ? [Type.CREATE_DELETE_SNAPSHOT, Type.LIST_SNAPSHOTS, Type.GET_SNAPSHOT] : []),
     ...(features.clones ? [Type.CLONE_VOLUME] : []),
     ...(features.attach

@@ -96,6 +96,8 @@ export interface Features {
   readonly snapshots: boolean;
   readonly clones: boolean;
   readonly expand: boolean;
+  /** Growth is asked of the node alone: the controller declares none. Absent: the controller grows, and then the node. */
+  readonly expandsOnNode?: boolean;
   /** ControllerPublish/Unpublish, PUBLISH_READONLY and published nodes: shared pools. */
   readonly attach: boolean;
   /** VOLUME_ACCESSIBILITY_CONSTRAINTS: local pools. */

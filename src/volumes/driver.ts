@@ -31,6 +31,8 @@ export interface DriverOptions {
   readonly initPools: boolean;
   /** How many volumes the node takes; 0: not limited. */
   readonly maxVolumes: number;
+  /** false: volumes grow by the node's call alone. Absent: true. */
+  readonly controllerExpansion?: boolean;
   readonly log: Log;
   /** For an operator's command on the pools: this machine does not become a node of them. */
   readonly visitor?: boolean;
@@ -66,7 +68,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   }
   const context = new Context(pools, new Ledger(), options.log);
   return {
-    controller: controllerRules(context, slots),
+    controller: controllerRules(context, slots, options),
     node: nodeRules(context, options),
     readiness: { ready: () => readiness(slots) },
     start: () => recover(context, slots),
@@ -78,13 +80,13 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   };
 }
 
-function controllerRules(context: Context, slots: readonly PoolSlot[]): ControllerRules {
+function controllerRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): ControllerRules {
   const creating = new CreateRules(context);
   const volumes = new VolumeRules(context);
   const snapshots = new SnapshotRules(context);
   const attaching = new AttachRules(context);
   return {
-    features: featuresOf(slots, context.pools.shared),
+    features: { ...featuresOf(slots, context.pools.shared), expandsOnNode: options.controllerExpansion === false },
     create: (request, call) => explained(creating.create(request, call), call),
     remove: (id, call) => explained(volumes.remove(id, call), call),
     get: (id, call) => explained(volumes.get(id), call),
@@ -113,7 +115,7 @@ function controllerRules(context: Context, slots: readonly PoolSlot[]): Controll
 function nodeRules(context: Context, options: DriverOptions): NodeRules {
   const staging = new StageRules(context);
   const publishing = new PublishRules(context);
-  const using = new UseRules(context);
+  const using = new UseRules(context, options.controllerExpansion === false);
   const ephemeral = new EphemeralRules(context, staging);
   const unpublish = async (asked: { readonly id: string; readonly targetPath: string }, call: Call) => {
     if (!(await ephemeral.unpublish(asked, call))) await publishing.unpublish(asked, call);

@@ -9,16 +9,19 @@ import { growAfter } from "./content.ts";
 import type { Context } from "./context.ts";
 import { look } from "./mounted.ts";
 import { stillThere } from "./pool-set.ts";
-import { fits } from "./sizes.ts";
+import { chooseSize, fits } from "./sizes.ts";
 
 /** Milliseconds: a file system that does not answer in this time does not answer. */
 const statPatience = 10_000;
 
 export class UseRules {
   readonly #context: Context;
+  readonly #growsAlone: boolean;
 
-  constructor(context: Context) {
+  /** `growsAlone`: no controller grew the volume before, so it is grown in its pool here. */
+  constructor(context: Context, growsAlone: boolean) {
     this.#context = context;
+    this.#growsAlone = growsAlone;
   }
 
   async stats(asked: { readonly id: string; readonly path: string }): Promise<readonly Usage[]> {
@@ -55,8 +58,12 @@ export class UseRules {
       call,
       JSON.stringify(asked),
       async (progress) => {
-        const current = await stillThere(pool, volume);
+        let current = await stillThere(pool, volume);
         const record = await this.#at(pool, current, asked.path);
+        if (this.#growsAlone && current.size < (asked.capacity.required ?? 0)) {
+          progress.step("growing");
+          current = await pool.grow(current, chooseSize(asked.capacity, 0, current.size));
+        }
         if (!fits(current.size, asked.capacity)) {
           throw new Problem("SIZE_OUT_OF_RANGE", `the volume has ${current.size} bytes; the controller grows it first`);
         }
