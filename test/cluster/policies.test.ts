@@ -20,8 +20,10 @@ const contents = "/apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents";
 const leases = "/apis/coordination.k8s.io/v1/namespaces/holdfast/leases";
 const attachments = "/apis/storage.k8s.io/v1/volumeattachments";
 
+const nameOf = (uid: string) => `${driver}-${uid}`;
+
 /** A PV as the provisioner of a node makes it; `spec` replaces parts of its spec. */
-function volume(uid: string, node: string, spec: object = {}, name = `pvc-${uid}`): object {
+function volume(uid: string, node: string, spec: object = {}, name = nameOf(uid)): object {
   return {
     metadata: { name },
     spec: {
@@ -156,13 +158,13 @@ describe("the token of a pod on n1", () => {
   describe("does its node's work with nothing but the chart's roles:", () => {
     test("a volume from its making to its end", async () => {
       await thief.create(volumes, volume("u1", "n1"));
-      await thief.merge(`${volumes}/pvc-u1`, {
+      await thief.merge(`${volumes}/${nameOf("u1")}`, {
         metadata: { finalizers: ["kubernetes.io/pv-protection", "x.example/y"] },
       });
-      await thief.merge(`${volumes}/pvc-u1`, { metadata: { annotations: { "x.example/y": "1" } } });
-      await thief.merge(`${volumes}/pvc-u1`, { spec: { capacity: { storage: "128Mi" } } });
-      await thief.merge(`${volumes}/pvc-u1`, { metadata: { finalizers: null } });
-      await thief.remove(`${volumes}/pvc-u1`);
+      await thief.merge(`${volumes}/${nameOf("u1")}`, { metadata: { annotations: { "x.example/y": "1" } } });
+      await thief.merge(`${volumes}/${nameOf("u1")}`, { spec: { capacity: { storage: "128Mi" } } });
+      await thief.merge(`${volumes}/${nameOf("u1")}`, { metadata: { finalizers: null } });
+      await thief.remove(`${volumes}/${nameOf("u1")}`);
     });
 
     test("a claim that selected it: annotations, finalizers, the status of a growth, and the selection given back", async () => {
@@ -249,7 +251,7 @@ describe("the token of a pod on n1", () => {
       const words = /not bound to a pod on a node/;
       await forbidden(unbound.create(volumes, volume("u2", "n1")), words);
       await forbidden(unbound.create(volumes, volume("u2", "", { nodeAffinity: on("") })), words);
-      await forbidden(unbound.remove(`${volumes}/pvc-unbound`), words);
+      await forbidden(unbound.remove(`${volumes}/${nameOf("unbound")}`), words);
       await forbidden(
         unbound.merge(`${claims}/unbound`, { metadata: { annotations: { [`${driver}/a`]: "1" } } }),
         words,
@@ -272,7 +274,10 @@ describe("the token of a pod on n1", () => {
       const hostname = { required: { nodeSelectorTerms: [key] } };
       await forbidden(thief.create(volumes, volume("u3", "n1", { nodeAffinity: hostname })), elsewhere);
 
-      await forbidden(thief.create(volumes, volume("u3", "n1", {}, "pvc-another")), /called pvc- and the claim's UID/);
+      await forbidden(
+        thief.create(volumes, volume("u3", "n1", {}, nameOf("another"))),
+        /called local.csi.holdfast- and the claim's UID/,
+      );
       await forbidden(thief.create(volumes, volume("u3", "n1", { claimRef: undefined })), /made for one claim/);
       const noUid = { kind: "PersistentVolumeClaim", namespace: "users", name: "c" };
       await forbidden(thief.create(volumes, volume("u3", "n1", { claimRef: noUid })), /made for one claim/);
@@ -282,18 +287,18 @@ describe("the token of a pod on n1", () => {
       await forbidden(thief.create(volumes, volume("u3", "n1", hostPath)), /only volumes of local.csi.holdfast/);
       await forbidden(thief.create(volumes, volume("u3", "n1", { storageClassName: "foreign" })), /of another driver/);
       await forbidden(thief.create(volumes, volume("u3", "n1", { storageClassName: undefined })), /has a StorageClass/);
-      assert.equal(await admin.find(`${volumes}/pvc-u3`), undefined);
+      assert.equal(await admin.find(`${volumes}/${nameOf("u3")}`), undefined);
     });
 
     test("change or delete the volumes of others", async () => {
       await admin.create(volumes, volume("theirs", "n2"));
       await admin.create(volumes, volume("foreign", "n1", { csi: { driver: "other.example", volumeHandle: "h" } }));
-      const path = `${volumes}/pvc-theirs`;
+      const path = `${volumes}/${nameOf("theirs")}`;
       await forbidden(thief.merge(path, { metadata: { finalizers: null, annotations: { a: "1" } } }), /must be on n1/);
       await refused(thief.merge(path, { spec: { nodeAffinity: on("n1") } }), /must be on n1|immutable/);
       await forbidden(thief.remove(path), /must be on n1/);
       await forbidden(thief.merge(`${path}/status`, { status: { phase: "Failed" } }), /must be on n1/);
-      const foreign = `${volumes}/pvc-foreign`;
+      const foreign = `${volumes}/${nameOf("foreign")}`;
       await forbidden(thief.remove(foreign), /only volumes of local/);
       await forbidden(thief.merge(foreign, { metadata: { annotations: { a: "1" } } }), /only volumes of local/);
       await forbidden(thief.remove(`${volumes}?labelSelector=`), /must be on n1|only volumes of local/);
@@ -302,7 +307,7 @@ describe("the token of a pod on n1", () => {
 
     test("give its own volume to another claim, take it elsewhere or keep what shall be deleted", async () => {
       await thief.create(volumes, volume("u4", "n1"));
-      const path = `${volumes}/pvc-u4`;
+      const path = `${volumes}/${nameOf("u4")}`;
       await forbidden(thief.merge(path, { spec: { claimRef: { uid: "another" } } }), /the claim of a volume stays/);
       await forbidden(thief.merge(path, { spec: { claimRef: null } }), /the claim of a volume stays/);
       await refused(thief.merge(path, { spec: { nodeAffinity: on("n2") } }), /must be on n1|immutable/);
@@ -329,10 +334,14 @@ describe("the token of a pod on n1", () => {
         thief.create(volumes, volume(uid, "n1", { claimRef, storageClassName: "foreign" })),
         /of another driver/,
       );
-      // Named like one of ours it could be made, and Kubernetes would bind it all the same: the classes need not agree.
+      await forbidden(
+        thief.create(volumes, volume(uid, "n1", { claimRef }, `pvc-${uid}`)),
+        /called local.csi.holdfast-/,
+      );
+      // With a class of ours it can be made, and Kubernetes would bind it all the same: the classes need not agree.
       await thief.create(volumes, volume(uid, "n1", { claimRef }));
-      const bind = admin.merge(`${claims}/victim`, { spec: { volumeName: `pvc-${uid}` } });
-      await forbidden(bind, /is of another StorageClass than the claim/);
+      const bind = admin.merge(`${claims}/victim`, { spec: { volumeName: nameOf(uid) } });
+      await forbidden(bind, /the StorageClass foreign is not of local.csi.holdfast/);
       await sleep(2000);
       assert.equal((await admin.get<{ status: { phase: string } }>(`${claims}/victim`)).status.phase, "Pending");
     });
@@ -357,7 +366,7 @@ describe("the token of a pod on n1", () => {
       }
       const path = `${claims}/own`;
       await thief.merge(path, note);
-      await forbidden(thief.merge(path, { spec: { volumeName: "pvc-u4" } }), /spec is its owner's/);
+      await forbidden(thief.merge(path, { spec: { volumeName: nameOf("u4") } }), /spec is its owner's/);
       const { uid } = (await admin.get<{ metadata: { uid: string } }>(path)).metadata;
       const claimRef = { kind: "PersistentVolumeClaim", apiVersion: "v1", namespace: "users", name: "own", uid };
       await thief.create(volumes, volume(uid, "n1", { claimRef }));
@@ -465,7 +474,7 @@ describe("the token of a pod on n1", () => {
       await forbidden(
         thief.create(attachments, {
           metadata: { name: "a" },
-          spec: { attacher: driver, nodeName: "n1", source: { persistentVolumeName: "pvc-u4" } },
+          spec: { attacher: driver, nodeName: "n1", source: { persistentVolumeName: nameOf("u4") } },
         }),
         never,
       );

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { folder as manifestFolder, rendered } from "../../deploy/manifests.ts";
+import { type Flags, loadConfig } from "../../src/config/load.ts";
+import { codeBlocks, pages } from "../docs/pages.ts";
 import { renderChart } from "../support/cluster/chart.ts";
 import { run } from "../support/run.ts";
+import { scratchFor } from "../support/scratch.ts";
 
 const root = join(import.meta.dirname, "../..");
 const chart = join(root, "deploy/chart");
@@ -76,6 +79,14 @@ describe("the chart", () => {
     assert.equal(rootDisk.type, "boolean");
   });
 
+  test("renders with every values file that the documents show", async () => {
+    const shown = [...pages()].flatMap(([, page]) =>
+      codeBlocks(page, "yaml").filter((text) => /^# values of/.test(text)),
+    );
+    assert.ok(shown.length > 0);
+    for (const text of shown) assert.ok((await items(parse(text) as Record<string, unknown>)).length > 0);
+  });
+
   test("refuses what is wrong before anything is installed", async () => {
     await refuses({ sidecar: "upstream" }, /sidecar/);
     await refuses({ sidecars: "none" }, /sidecars/);
@@ -126,6 +137,31 @@ describe("the chart", () => {
     assert.match(script, /pool init \/srv\/root --backend directory \|\|/);
     const config = parse(one(all, "ConfigMap").data?.["config.yaml"] ?? "");
     assert.deepEqual(config.pools, [pools[0], { name: "root", backend: "directory", path: "/srv/root" }]);
+  });
+
+  test("the driver takes the configuration of each role", async (t) => {
+    const scratch = scratchFor(t);
+    const take = async (all: readonly Item[], key: string, flags: Flags) => {
+      const file = join(scratch.path, key);
+      writeFileSync(file, one(all, "ConfigMap").data?.[key] ?? "");
+      return loadConfig({ ...flags, config: file }, { KUBE_NODE_NAME: "n1" });
+    };
+    const config = { logLevel: "debug", kubernetes: { capacity: false } };
+    const values = { kubeletDir: "/var/lib/k0s/kubelet", config };
+    const local = await items(values);
+    const node = await take(local, "config.yaml", { kubernetes: true });
+    assert.equal(node.endpoint, "unix:///var/lib/k0s/kubelet/plugins/local.csi.holdfast/csi.sock");
+    assert.equal(node.kubernetes?.capacity, false);
+    assert.equal(node.logLevel, "debug");
+    const controller = await take(local, "controller.yaml", { kubernetes: "controller" });
+    assert.deepEqual(controller.pools, []);
+    const shared = await items({ ...values, pools: sharedPools });
+    assert.equal((await take(shared, "config.yaml", { kubernetes: true })).driverName, "shared.csi.holdfast");
+    await take(shared, "config.yaml", { kubernetes: "controller", endpoint: "unix:///run/holdfast/csi.sock" });
+    const upstream = await items({ ...values, sidecars: "upstream" });
+    const classic = await take(upstream, "config.yaml", {});
+    assert.equal(classic.endpoint, node.endpoint);
+    assert.equal(classic.kubernetes, undefined);
   });
 
   test("roles: a node reads no Secret unless one is named, holds no Lease and attaches nothing", async () => {

@@ -60,17 +60,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
-{{- /* The configuration file: the same for all pods, their role is an argument. */ -}}
+{{- /* The configuration of a driver with pools; the role is an argument. */ -}}
 {{- define "holdfast.config" -}}
 {{- $pools := list -}}
 {{- range .Values.pools }}{{ $pools = append $pools (omit . "rootDisk") }}{{ end -}}
-{{- $config := merge (dict "driverName" (include "holdfast.driver" .) "endpoint" (printf "unix://%s/csi.sock" (include "holdfast.pluginDir" .)) "pools" $pools) .Values.config -}}
+{{- $config := merge (dict "driverName" (include "holdfast.driver" .) "pools" $pools) (omit .Values.config "kubernetes") -}}
 {{- if include "holdfast.upstream" . -}}
-{{- /* Nobody else can grow a volume on its node: the resizer runs once for all nodes. */ -}}
+{{- $_ := set $config "endpoint" (printf "unix://%s/csi.sock" (include "holdfast.pluginDir" .)) -}}
+{{- /* The resizer runs once for all nodes and reaches none but its own. */ -}}
 {{- if not (include "holdfast.shared" .) }}{{ $_ := set $config "controllerExpansion" false }}{{ end -}}
 {{- else -}}
-{{- $_ := set $config "kubernetes" (merge (dict "kubeletDir" .Values.kubeletDir "namespace" .Release.Namespace "snapshotController" .Values.snapshots.controller) ($config.kubernetes | default dict)) -}}
+{{- $_ := set $config "kubernetes" (merge (dict "kubeletDir" .Values.kubeletDir "namespace" .Release.Namespace "snapshotController" .Values.snapshots.controller) (.Values.config.kubernetes | default dict)) -}}
 {{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{- /* The configuration of the controller of local pools, which has none itself. */ -}}
+{{- define "holdfast.controllerConfig" -}}
+{{- $config := merge (dict "driverName" (include "holdfast.driver" .)) (omit .Values.config "kubernetes") -}}
+{{- $_ := set $config "kubernetes" (merge (dict "namespace" .Release.Namespace "snapshotController" .Values.snapshots.controller) (.Values.config.kubernetes | default dict)) -}}
 {{- toYaml $config -}}
 {{- end -}}
 
@@ -153,7 +161,7 @@ readinessProbe:
 {{- end -}}
 
 {{- /*
-The folder of the socket, and the folders that may become pools. What a folder lacks is in this step's log, and in the driver's as long as it lacks it:
+The folders that may become pools. What a folder lacks is in this step's log, and in the driver's as long as it lacks it:
 it keeps no other pool from being served.
 */ -}}
 {{- define "holdfast.initPools" -}}
@@ -163,7 +171,9 @@ it keeps no other pool from being served.
   command: [/bin/sh, -euc]
   args:
     - |
+      {{- if include "holdfast.upstream" . }}
       mkdir -p {{ include "holdfast.pluginDir" . }}
+      {{- end }}
       {{- range .Values.pools }}
       holdfast pool init {{ .path }} --backend {{ .backend }}{{ if .shared }} --shared{{ end }}{{ if not .rootDisk }} --only-mounted{{ end }} || true
       {{- end }}

@@ -31,7 +31,7 @@
 {{- include "holdfast.sidecar" (dict "root" . "name" "registrar" "mounts" $mounts "args" (list $socket (printf "--kubelet-registration-path=%s/csi.sock" $dir) (printf "--plugin-registration-path=%s/plugins_registry" .Values.kubeletDir))) }}
 {{ include "holdfast.sidecar" (dict "root" . "name" "livenessprobe" "mounts" $mounts "args" (list $socket (printf "--health-port=%v" .Values.node.healthPort))) }}
 {{- if $local }}
-{{ include "holdfast.sidecar" (dict "root" . "name" "provisioner" "mounts" $mounts "args" (list $socket "--node-deployment" "--strict-topology" "--immediate-topology=false" "--feature-gates=Topology=true" "--extra-create-metadata" "--enable-capacity" "--capacity-ownerref-level=1" "--timeout=60s")) }}
+{{ include "holdfast.sidecar" (dict "root" . "name" "provisioner" "mounts" $mounts "args" (list $socket "--node-deployment" (printf "--volume-name-prefix=%s" (include "holdfast.driver" .)) "--strict-topology" "--immediate-topology=false" "--feature-gates=Topology=true" "--extra-create-metadata" "--enable-capacity" "--capacity-ownerref-level=1" "--timeout=60s")) }}
 {{- if include "holdfast.snapshots" . }}
 {{ include "holdfast.sidecar" (dict "root" . "name" "snapshotter" "mounts" $mounts "args" (list $socket "--node-deployment" "--timeout=60s")) }}
 {{- end }}

@@ -3,7 +3,7 @@ import type { PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
 import { isConflict } from "../api/api-error.ts";
 import { Later } from "../api/queue.ts";
 import { claims, nodes as nodeKind, persistentVolumes } from "../api/resources.ts";
-import { selectedNodeAnnotation, selectedNodeOf, shownClaim, volumeNameOf } from "../provisioner/names.ts";
+import { nodesVolumeName, selectedNodeAnnotation, selectedNodeOf, shownClaim } from "../provisioner/names.ts";
 import type { Roles } from "./context.ts";
 
 /**
@@ -11,7 +11,7 @@ import type { Roles } from "./context.ts";
  * again and again. Throws a Later when it is to be looked at again.
  */
 export async function takeBackFromGone(
-  { api, claims: known, nodes, events, log }: Roles,
+  { api, claims: known, nodes, events, log, driverName }: Roles,
   claim: PersistentVolumeClaim,
   missedSince: Map<string, number>,
   goneForMs: number,
@@ -28,7 +28,7 @@ export async function takeBackFromGone(
   const left = goneForMs - (performance.now() - since);
   if (left > 0) throw new Later(`the selected node ${node} is not there`, left);
   if ((await api.find(nodeKind, { name: node })) !== undefined) return;
-  if ((await api.find(persistentVolumes, { name: volumeNameOf(claim) })) !== undefined) return;
+  if ((await api.find(persistentVolumes, { name: nodesVolumeName(driverName, claim) })) !== undefined) return;
   const { name = "", namespace = "", uid, resourceVersion } = claim.metadata ?? {};
   const patch = { metadata: { uid, resourceVersion, annotations: { [selectedNodeAnnotation]: null } } };
   try {

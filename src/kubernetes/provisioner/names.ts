@@ -1,5 +1,6 @@
 /** What provisioners write on objects: names that the cluster, its scheduler and the upstream provisioner know too. */
 import type { PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import type { HelperContext } from "../helper.ts";
 
 /** Who is to make a claim's volume: set by the controller-manager. The second is what older ones wrote. */
 const provisionerAnnotations = [
@@ -45,8 +46,18 @@ export const selectedNodeOf = ({ metadata }: PersistentVolumeClaim): string | un
 export const classNameOf = ({ metadata, spec }: PersistentVolumeClaim): string =>
   metadata?.annotations?.[classAnnotation] ?? spec?.storageClassName ?? "";
 
-/** The name of the claim's volume, at the driver and in the cluster: whoever makes it, and however often. */
-export const volumeNameOf = ({ metadata }: PersistentVolumeClaim): string => `pvc-${metadata?.uid ?? ""}`;
+/**
+ * The name of the claim's volume, at the driver and in the cluster: whoever makes it, and however often. One that a node makes for itself says whose it is:
+ * Kubernetes binds a claim to whatever volume names it, and an admission policy sees only the name (docs/reference/chart-policies.md).
+ */
+export const volumeNameOf = (
+  { driver, node }: Pick<HelperContext, "driver" | "node">,
+  claim: PersistentVolumeClaim,
+): string => (node === undefined ? `pvc-${claim.metadata?.uid ?? ""}` : nodesVolumeName(driver.name, claim));
+
+/** The same, of volumes that nodes make for themselves. */
+export const nodesVolumeName = (driverName: string, { metadata }: PersistentVolumeClaim): string =>
+  `${driverName}-${metadata?.uid ?? ""}`;
 
 /** `namespace/name`, for people. */
 export const shownClaim = ({ metadata }: PersistentVolumeClaim): string => `${metadata?.namespace}/${metadata?.name}`;

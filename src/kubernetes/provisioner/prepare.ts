@@ -36,7 +36,7 @@ export async function planFor(
   checkAbilities(provisioner, claim, found);
   if (claim.spec?.selector)
     throw new Error("the claim has a selector, which a volume that is yet to be made can't match");
-  const volumeName = volumeNameOf(claim);
+  const volumeName = volumeNameOf(provisioner, claim);
   const parameters = readParameters(storageClass.parameters ?? {}, claim, volumeName, options.defaultFsType);
   const volume = skeleton(provisioner, claim, storageClass, parameters);
   const modes = claim.spec?.accessModes ?? [];
@@ -112,11 +112,12 @@ async function mutableParameters({ api, driver }: Provisioner, { spec }: Persist
 
 /** What of the volume's object is known before it is made. */
 function skeleton(
-  { driver, node, options }: Provisioner,
+  provisioner: Provisioner,
   claim: PersistentVolumeClaim,
   storageClass: StorageClass,
   { fsType, secrets }: ClassParameters,
 ): PersistentVolume {
+  const { driver, node, options } = provisioner;
   const { namespace = "", name = "", uid = "", resourceVersion } = claim.metadata ?? {};
   const { accessModes = [], volumeMode, volumeAttributesClassName } = claim.spec ?? {};
   const { mountOptions = [], reclaimPolicy } = storageClass;
@@ -124,7 +125,7 @@ function skeleton(
   const readOnly = options.publishReadonly && accessModes.length === 1 && accessModes[0] === "ReadOnlyMany";
   return {
     metadata: {
-      name: volumeNameOf(claim),
+      name: volumeNameOf(provisioner, claim),
       annotations: {
         [provisionedByAnnotation]: storageClass.provisioner,
         [deletionSecretAnnotations.name]: secrets.provisioner?.name ?? "",

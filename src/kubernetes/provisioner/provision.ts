@@ -29,7 +29,11 @@ export async function serveClaim(provisioner: Provisioner, uid: string): Promise
   const { claims: known, intents, volumes } = provisioner;
   const begun = intents.get(uid);
   const [claim] = known.by("uid", uid);
-  if (claim === undefined || !isOurs(provisioner, claim) || volumes.get(volumeNameOf(claim)) !== undefined) {
+  if (
+    claim === undefined ||
+    !isOurs(provisioner, claim) ||
+    volumes.get(volumeNameOf(provisioner, claim)) !== undefined
+  ) {
     if (begun === undefined) return;
     const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now));
     if (settled === "ours") throw new Later("the claim is ours again", 10);
