@@ -4,7 +4,7 @@
  */
 const [command, ...args] = process.argv.slice(2);
 /** They run for as long as a node does, and have no use for what the other commands need. */
-const helpers: ReadonlySet<string> = new Set(["registrar", "provisioner", "attacher", "resizer"]);
+const helpers: ReadonlySet<string> = new Set(["registrar", "provisioner", "attacher", "resizer", "snapshotter"]);
 const wantsHelp = args.some((arg) => arg === "--help" || arg === "-h");
 
 try {

@@ -56,7 +56,12 @@ export async function runClusterHelper(
   if (nodeDeployment && nodeId === undefined) {
     command.error("error: option '--node-deployment' needs '--node-id <name>', or KUBE_NODE_NAME in the environment");
   }
-  const { startHelpers } = await import("../kubernetes/run-helpers.ts");
+  const [{ startHelpers }, { findCluster }] = await Promise.all([
+    import("../kubernetes/run-helpers.ts"),
+    import("../kubernetes/api/cluster.ts"),
+  ]);
+  // A wrong kubeconfig is a mistake of the command line; what becomes wrong later is waited for.
+  findCluster(kubeconfig);
   await runHelper(helper.name, options, (place) => {
     const running = startHelpers({
       ...place,

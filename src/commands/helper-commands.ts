@@ -4,7 +4,8 @@ import { attacher } from "./attacher.ts";
 import { provisioner } from "./provisioner.ts";
 import { registrar } from "./registrar.ts";
 import { resizer } from "./resizer.ts";
+import { snapshotter } from "./snapshotter.ts";
 
 export function addHelpers(root: Command): void {
-  for (const add of [registrar, provisioner, attacher, resizer]) add(root);
+  for (const add of [registrar, provisioner, attacher, resizer, snapshotter]) add(root);
 }

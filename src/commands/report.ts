@@ -32,7 +32,12 @@ interface ErrorView {
 
 function viewOf(error: unknown): ErrorView {
   if (error instanceof CsiError) return { exit: 1, message: error.message, code: error.code, rpc: error.rpc };
-  if (error instanceof ConfigError || error instanceof EndpointError || error instanceof PoolConfigError) {
+  if (
+    error instanceof ConfigError ||
+    error instanceof EndpointError ||
+    error instanceof PoolConfigError ||
+    isClusterError(error)
+  ) {
     return { exit: 2, message: error.message };
   }
   if (error instanceof Problem) return { exit: 1, message: error.message };
@@ -44,4 +49,9 @@ function viewOf(error: unknown): ErrorView {
     message: `unexpected: ${error.message}`,
     ...(error.stack === undefined ? {} : { stack: error.stack }),
   };
+}
+
+/** By its name: most commands have no use for the code of the cluster's client. */
+function isClusterError(error: unknown): error is Error {
+  return error instanceof Error && error.name === "ClusterError";
 }

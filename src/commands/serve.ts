@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { defaultEndpoint, loadConfig } from "../config/load.ts";
-import type { Config, KubernetesConfig } from "../config/schema.ts";
+import type { Config } from "../config/schema.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
 import { startServer } from "../csi/server.ts";
 import type { Composition } from "../kubernetes/compose.ts";
@@ -27,9 +27,7 @@ export async function serve(args: readonly string[]): Promise<void> {
   endOnSurprise(log);
   const driver = config.pools.length === 0 ? undefined : await startDriver(config, log);
   const ending = new AbortController();
-  const kubernetes = config.kubernetes && (await startKubernetes(config, config.kubernetes, log));
-  if (config.healthPort) void startHealth(config, driver !== undefined, kubernetes, log, ending.signal);
-
+  let kubernetes: Composition | undefined;
   stopOnSignal(log, async (signal) => {
     log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
     const until = performance.now() + config.graceSeconds * 1000;
@@ -39,9 +37,19 @@ export async function serve(args: readonly string[]): Promise<void> {
     await driver?.stop(left);
     ending.abort();
   });
+
+  if (config.kubernetes || config.healthPort) {
+    // Whoever waits for the driver does not wait for their code.
+    await driver?.asked;
+    const { startHealth, startKubernetes } = await import("./serve-beside.ts");
+    if (config.kubernetes) kubernetes = await startKubernetes(config, config.kubernetes, log);
+    void startHealth(config, driver !== undefined, kubernetes, log, ending.signal);
+  }
 }
 
 interface RunningDriver {
+  /** It was asked once whether it is ready, and the log says what it answered. */
+  readonly asked: Promise<void>;
   /** `left` tells how many milliseconds there are for what still runs. */
   stop(left: () => number): Promise<void>;
 }
@@ -64,8 +72,9 @@ async function startDriver(config: Config, log: Log): Promise<RunningDriver> {
     log,
   });
   driver.start();
-  const watch = announce(config, driver.readiness, server.socketPath, log);
+  const { asked, watch } = announce(config, driver.readiness, server.socketPath, log);
   return {
+    asked,
     stop: async (left) => {
       clearInterval(watch);
       await server.stop({ graceMs: left() });
@@ -84,56 +93,13 @@ function makeSocketFolder({ endpoint, driverName, kubernetes }: Config): void {
   if (existsSync(kubernetes.kubeletDir)) mkdirSync(folder, { recursive: true, mode: 0o750 });
 }
 
-async function startKubernetes(config: Config, kubernetes: KubernetesConfig, log: Log): Promise<Composition> {
-  // After the driver listens: it does not wait for what only the helpers need.
-  const { compose } = await import("../kubernetes/compose.ts");
-  const shared = config.pools.some((pool) => pool.shared);
-  return compose({
-    ...kubernetes,
-    ...(config.pools.length === 0 ? {} : { csiAddress: config.endpoint }),
-    node: config.nodeId,
-    shared,
-    stateFolder: kubernetes.stateFolder ?? stateFolderOf(config, kubernetes),
-    userAgent: `holdfast/${version()}`,
-    log,
-  });
-}
-
-/** A shared pool keeps what its controller began, wherever the next one runs. */
-function stateFolderOf({ driverName, pools }: Config, { role, kubeletDir }: KubernetesConfig): string {
-  const [pool] = pools;
-  if (role === "controller" && pool) return join(pool.path, "kubernetes");
-  return join(kubeletDir, "plugins", `${driverName}-state`);
-}
-
-async function startHealth(
+/** Says once that the driver is ready, or first what it waits for. `asked`: it was asked once. */
+function announce(
   config: Config,
-  hasDriver: boolean,
-  kubernetes: Composition | undefined,
+  readiness: Readiness,
+  socket: string,
   log: Log,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!config.healthPort) return;
-  const [{ serveHealth }, { driverChecks }, { connect }] = await Promise.all([
-    import("./health.ts"),
-    import("../kubernetes/driver-checks.ts"),
-    import("../csi/client.ts"),
-  ]);
-  const client = connect(config.endpoint);
-  signal.addEventListener("abort", () => client.close(), { once: true });
-  const driver = hasDriver ? driverChecks(client) : undefined;
-  const ready = driver ? [driver.ready] : [];
-  const checks = {
-    healthz: ready,
-    // Not ready is no reason to start again: that brings no disk back.
-    livez: driver ? [driver.lives] : [],
-    readyz: [...ready, ...(kubernetes?.ready ?? [])],
-  };
-  await serveHealth(config.healthPort, checks, log, signal);
-}
-
-/** Says once that the driver is ready, or first what it waits for. */
-function announce(config: Config, readiness: Readiness, socket: string, log: Log): NodeJS.Timeout {
+): { readonly asked: Promise<void>; readonly watch: NodeJS.Timeout } {
   let told: string | undefined;
   const ask = async () => {
     const missing = await readiness.ready();
@@ -149,8 +115,7 @@ function announce(config: Config, readiness: Readiness, socket: string, log: Log
       log.warn({ missing }, "listening, but not ready");
     }
   };
-  const safely = () => void ask().catch((error: unknown) => log.error({ error }, "the readiness check failed"));
-  const timer = setInterval(safely, askAgainMs);
-  safely();
-  return timer;
+  const safely = () => ask().catch((error: unknown) => log.error({ error }, "the readiness check failed"));
+  const timer = setInterval(() => void safely(), askAgainMs);
+  return { asked: safely(), watch: timer };
 }

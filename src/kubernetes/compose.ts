@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Check } from "../observe/health.ts";
 import type { Log } from "../observe/log.ts";
-import { attacher, provisioner, resizer } from "./helpers.ts";
+import { attacher, provisioner, resizer, snapshotter } from "./helpers.ts";
 import { startRegistrar } from "./registrar/registrar.ts";
 import { type Helper, startHelpers } from "./run-helpers.ts";
 
@@ -40,8 +40,9 @@ const leaseName = (driver: string): string => `${driver.replace(/[^a-z0-9-]/g, "
 
 function helpersOf({ role, shared, stateFolder }: ComposeOptions): readonly Helper[] {
   const intentsFolder = join(stateFolder, "intents");
-  if (role === "node") return shared ? [] : [provisioner({ intentsFolder, labelVolumes: true }), resizer()];
-  return shared ? [provisioner({ intentsFolder }), attacher(), resizer()] : [];
+  if (role === "node")
+    return shared ? [] : [provisioner({ intentsFolder, labelVolumes: true }), resizer(), snapshotter()];
+  return shared ? [provisioner({ intentsFolder }), attacher(), resizer(), snapshotter()] : [];
 }
 
 /** Begins them, and returns at once. They never end by themselves, and what fails in them harms the driver as little as it can. */

@@ -3,6 +3,7 @@ import type { AttacherOptions } from "./attacher/index.ts";
 import type { ProvisionerOptions } from "./provisioner/index.ts";
 import type { ResizerOptions } from "./resizer/index.ts";
 import type { Helper } from "./run-helpers.ts";
+import type { SnapshotterOptions } from "./snapshotter/context.ts";
 
 export const provisioner = (options: ProvisionerOptions = {}): Helper => ({
   name: "provisioner",
@@ -19,6 +20,11 @@ export const resizer = (options: ResizerOptions = {}): Helper => ({
   run: async (context) => (await import("./resizer/index.ts")).runResizer(context, options),
 });
 
+export const snapshotter = (options: SnapshotterOptions = {}): Helper => ({
+  name: "snapshotter",
+  run: async (context) => (await import("./snapshotter/index.ts")).runSnapshotter(context, options),
+});
+
 /**
  * The names of the Leases that the upstream helpers hold (csi-lib-utils, leaderelection): with the same ones, one of theirs and
  * one of ours never work at the same time while a cluster goes from the one to the other.
@@ -27,6 +33,7 @@ export const upstreamLeases = {
   provisioner: (driver: string) => sanitized(driver),
   attacher: (driver: string) => sanitized(`external-attacher-leader-${driver}`),
   resizer: (driver: string) => sanitized(`external-resizer-${driver}`),
+  snapshotter: (driver: string) => sanitized(`external-snapshotter-leader-${driver}`),
 } as const;
 
 function sanitized(name: string): string {

@@ -92,18 +92,22 @@ test("each helper as a command of its own, under a Lease", async (t) => {
   await makeClass(plane, "fast", { driver: driverName });
   const space = await makeSpace(plane, "mine");
   const common = ["--csi-address", driver.socket, "--kubeconfig", plane.admin, "--leader-election"];
-  const helpers = ["provisioner", "attacher", "resizer"].map((name) =>
+  const helpers = ["provisioner", "attacher", "resizer", "snapshotter"].map((name) =>
     startHoldfast(plane, [name, ...common, "--leader-election-namespace", "mine"], { name }),
   );
+  const leaseNames = async () => {
+    const path = "/apis/coordination.k8s.io/v1/namespaces/mine/leases";
+    const leases = await plane.api.list<{ metadata: { name: string } }>(path);
+    return leases.map(({ metadata }) => metadata.name).sort();
+  };
   await space.claim("data", { class: "fast", selectedNode: "n1" });
   await space.bound("data");
-  const leases = await plane.api.list<{ metadata: { name: string } }>(
-    "/apis/coordination.k8s.io/v1/namespaces/mine/leases",
-  );
+  await plane.until("every helper leads", async () => (await leaseNames()).length === 4 || undefined);
   // The upstream helpers' names: one of theirs and one of ours never work at the same time.
-  assert.deepEqual(leases.map(({ metadata }) => metadata.name).sort(), [
+  assert.deepEqual(await leaseNames(), [
     "external-attacher-leader-local-csi-holdfast",
     "external-resizer-local-csi-holdfast",
+    "external-snapshotter-leader-local-csi-holdfast",
     "local-csi-holdfast",
   ]);
   await space.removeClaim("data");
