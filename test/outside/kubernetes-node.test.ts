@@ -36,6 +36,7 @@ async function startNode(scratch: Scratch, more: readonly string[] = []) {
   const driver = await startDriver(scratch, {
     pools: [`p=directory:${join(scratch.path, "pool")}`],
     args: ["--config", config, "--health-port", `127.0.0.1:${port}`, ...more],
+    env: { KUBECONFIG: "" },
   });
   const health = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`).catch(() => undefined);
@@ -56,7 +57,9 @@ test("the driver registers itself, says so by its health, and goes on without a 
   const refusals = ["node not found"];
   const kubelet = new TestKubelet(registry, () => refusals.shift());
   scratch.later(() => kubelet.stop());
-  await until("registered", async () => (await health("/readyz"))?.status === 200);
+  // Without a cluster the other helpers are not ready, and say so.
+  await until("registered", async () => /^\[\+\]registrar ok$/m.test((await health("/readyz"))?.text ?? ""));
+  assert.match((await health("/readyz"))?.text ?? "", /^\[-\]provisioner: .*--kubeconfig/m);
   assert.deepEqual(kubelet.plugins.at(-1), { name, endpoint: "/seen/csi.sock", versions: ["1.0.0"] });
   assert.equal(kubelet.events.at(-1), `registered ${name}`);
 
