@@ -85,7 +85,7 @@ export async function fiftyDefaults(bench: Bench): Promise<readonly Table[]> {
   return [{ title: `${count} claims at once, the controller-manager's defaults`, figures }];
 }
 
-export async function work({ say }: Bench, scene: Scene, prefix: string): Promise<Times> {
+async function work(bench: Bench, scene: Scene, prefix: string): Promise<Times> {
   const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
   await Promise.all(names.map((name) => scene.claim(name)));
   await scene.clock.bound(names);
@@ -95,7 +95,7 @@ export async function work({ say }: Bench, scene: Scene, prefix: string): Promis
   const began = performance.now();
   await Promise.all(names.map((name) => scene.remove(name)));
   const gone = ((await scene.clock.noVolumes()) - began) / 1000;
-  say(`${prefix}: bound in ${bound.toFixed(2)} s, gone in ${gone.toFixed(2)} s`);
+  bench.say(`${prefix}: bound in ${bound.toFixed(2)} s, gone in ${gone.toFixed(2)} s`);
   return { bound, gone };
 }
 

@@ -24,17 +24,18 @@ export interface Scene {
   readonly clock: Clock;
   /** As `--pool` takes it. */
   readonly pool: string;
-  /** Makes a claim of 64 MiB that has selected `node`; absent: the scene's. */
-  claim(name: string, node?: string): Promise<PersistentVolumeClaim>;
+  /** Makes a claim of 64 MiB that has selected `node`; absent: the scene's; null: none, a pod will. */
+  claim(name: string, node?: string | null): Promise<PersistentVolumeClaim>;
   remove(name: string): Promise<void>;
 }
 
 /** `kcmArgs`: absent, the controller-manager's defaults. `withNode` false: none is made. */
 export async function openScene(
-  { scratch, say }: Bench,
+  bench: Bench,
   options: { readonly kcmArgs?: readonly string[]; readonly withNode?: boolean } = {},
 ): Promise<Scene> {
-  say("starting a control plane");
+  bench.say("starting a control plane");
+  const { scratch } = bench;
   const [plane, disk] = await Promise.all([
     startControlPlane(scratch, { kcmArgs: options.kcmArgs ?? [] }),
     makePoolDisk(scratch, "xfs"),
@@ -62,7 +63,11 @@ export async function openScene(
     pool: `p=image:${disk.path}`,
     claim: (name, node = nodeName) =>
       api.create(claims, {
-        metadata: { name, namespace, annotations: { "volume.kubernetes.io/selected-node": node } },
+        metadata: {
+          name,
+          namespace,
+          ...(node !== null && { annotations: { "volume.kubernetes.io/selected-node": node } }),
+        },
         spec: {
           storageClassName: className,
           accessModes: ["ReadWriteOnce"],

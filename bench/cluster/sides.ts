@@ -20,7 +20,7 @@ export interface Side {
 }
 
 /** As both sides of the comparison publish: what the chart would give the upstream set for local pools. */
-const sidecars = {
+export const sidecars = {
   provisioner: ["--node-deployment", "--feature-gates=Topology=true", "--strict-topology", "--extra-create-metadata"],
   resizer: [],
   snapshotter: ["--node-deployment"],

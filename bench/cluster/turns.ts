@@ -7,14 +7,14 @@ let turns = 0;
 
 /** `work` gets a prefix for the names of its claims. Nothing of its volumes may be left when it returns. */
 export async function turn<T>(
-  { say }: Bench,
+  bench: Bench,
   scene: Scene,
   side: Side,
   work: (prefix: string) => Promise<T>,
 ): Promise<T> {
   turns += 1;
   const prefix = `${side.name}-${turns}`;
-  say(`${side.name} starts`);
+  bench.say(`${side.name} starts`);
   await side.start();
   try {
     await scene.claim(`${prefix}-warm`);

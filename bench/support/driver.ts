@@ -88,7 +88,8 @@ async function untilReady(client: CsiClient, socket: string, child: ChildProcess
   throw new Error(`the driver was not ready after 15 s:\n${readFileSync(logPath, "utf8")}`);
 }
 
-function accepts(socket: string): Promise<boolean> {
+/** Whether somebody listens there. */
+export function accepts(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
     connection.on("connect", () => resolve(true));
