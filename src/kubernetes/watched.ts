@@ -49,7 +49,7 @@ export function watchVolumes({ informers, driver, node }: Watcher): Informer<Per
 }
 
 /** All claims. */
-export function watchClaims({ informers, node }: HelperContext): Informer<PersistentVolumeClaim> {
+export function watchClaims({ informers, node }: Omit<Watcher, "driver">): Informer<PersistentVolumeClaim> {
   return informers.of(claims, { keep: withoutManagedFields, ...(node !== undefined && { jitterMs }) }, "claims");
 }
 

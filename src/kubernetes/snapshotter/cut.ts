@@ -6,7 +6,7 @@ import { explain, mayStillRun } from "../outcome.ts";
 import { secretValues } from "../secret-values.ts";
 import { beingCreated, secretName, secretNamespace } from "../snapshots/names.ts";
 import { parametersForDriver } from "../snapshots/parameters.ts";
-import { annotate, changeStatus } from "./content-writer.ts";
+import { annotate, changeStatus } from "../snapshots/writer.ts";
 import type { Snapshotter } from "./context.ts";
 import { exactly, nanosecondsOf, subjectOf, told } from "./told.ts";
 
@@ -16,7 +16,7 @@ import { exactly, nanosecondsOf, subjectOf, told } from "./told.ts";
  * running create stays, so that the content is not let go before the driver has answered.
  */
 export async function cut(snapshotter: Snapshotter, given: VolumeSnapshotContent): Promise<VolumeSnapshotContent> {
-  const { csi, api, log, timeoutMs, signal, options } = snapshotter;
+  const { csi, log, timeoutMs, signal, options } = snapshotter;
   const { uid } = given.spec.volumeSnapshotRef;
   const sourceVolumeId = given.spec.source.volumeHandle;
   if (!uid || sourceVolumeId === undefined) throw new Error("the content is not bound to a VolumeSnapshot");
@@ -42,12 +42,8 @@ export async function cut(snapshotter: Snapshotter, given: VolumeSnapshotContent
     if (!mayStillRun(error)) await mark(snapshotter, content, null);
     throw error;
   }
-  const found = await changeStatus(
-    { api, events: snapshotter.events },
-    volumeSnapshotContents,
-    snapshotter.contents,
-    content,
-    (status) => foundStatus(status, snapshot),
+  const found = await changeStatus(snapshotter, volumeSnapshotContents, snapshotter.contents, content, (status) =>
+    foundStatus(status, snapshot),
   );
   return mark(snapshotter, found, null);
 }

@@ -3,7 +3,7 @@ import type { Snapshot } from "../../csi/gen/csi_pb.ts";
 import { volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { secretOf } from "../snapshots/parameters.ts";
-import { changeStatus } from "./content-writer.ts";
+import { changeStatus } from "../snapshots/writer.ts";
 import type { Snapshotter } from "./context.ts";
 import { classOf, foundStatus, readSecret, secretsOf, whole } from "./cut.ts";
 import { subjectOf, told } from "./told.ts";

@@ -2,7 +2,7 @@
 import { volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { contentProtection } from "../snapshots/names.ts";
-import { changeStatus, withoutFinalizer } from "./content-writer.ts";
+import { changeStatus, withoutFinalizers } from "../snapshots/writer.ts";
 import type { Snapshotter } from "./context.ts";
 import { secretsOf } from "./cut.ts";
 import { nextStep } from "./next-step.ts";
@@ -34,7 +34,7 @@ export async function removeSnapshot(snapshotter: Snapshotter, seen: VolumeSnaps
 /** Lets the API server remove the content. */
 export async function release(snapshotter: Snapshotter, content: VolumeSnapshotContent): Promise<void> {
   if (!content.metadata?.finalizers?.includes(contentProtection)) return;
-  await withoutFinalizer(snapshotter, volumeSnapshotContents, snapshotter.contents, content, contentProtection);
+  await withoutFinalizers(snapshotter, volumeSnapshotContents, snapshotter.contents, content, contentProtection);
   const retained = content.status?.snapshotHandle;
   snapshotter.log.info(
     { ...subjectOf(content), ...(retained !== undefined && { retained }) },

@@ -3,13 +3,13 @@ import { isNotFound } from "../api/api-error.ts";
 import { volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { explain } from "../outcome.ts";
-import { changeStatus, failedStatus } from "./content-writer.ts";
+import { tryAgain } from "../snapshots/told.ts";
+import { changeStatus, failedStatus } from "../snapshots/writer.ts";
 import type { Snapshotter } from "./context.ts";
 import { cut, mark } from "./cut.ts";
 import { look } from "./look.ts";
 import { nextStep } from "./next-step.ts";
 import { release, removeSnapshot } from "./remove.ts";
-import { tryAgain } from "./told.ts";
 
 const shortestPollMs = 1_000;
 const longestPollMs = 60_000;

@@ -1,7 +1,6 @@
 /** The log's lines of a snapshot's story, and what a failure leaves on the object. */
 import { CsiError } from "../../csi/client.ts";
 import type { Log } from "../../observe/log.ts";
-import { Later } from "../api/queue.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { explain, mayStillRun } from "../outcome.ts";
 
@@ -36,9 +35,6 @@ export async function told<T>(
     throw error;
   }
 }
-
-/** For the queue: to be tried again after a growing wait; all has been said. */
-export const tryAgain = (what: string): Later => new Later(`${what}: will be tried again`);
 
 /** CSI's time in nanoseconds since 1970; absent: now, for a content without a time would wait for one for ever. */
 export function nanosecondsOf(time: { readonly seconds: bigint; readonly nanos: number } | undefined): bigint {

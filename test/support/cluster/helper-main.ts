@@ -11,6 +11,7 @@ import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
 import { type HelperContext, openInformers } from "../../../src/kubernetes/helper.ts";
 import { runProvisioner } from "../../../src/kubernetes/provisioner/index.ts";
 import { runResizer } from "../../../src/kubernetes/resizer/index.ts";
+import { runSnapshotController } from "../../../src/kubernetes/snapshot-controller/index.ts";
 import { runSnapshotter } from "../../../src/kubernetes/snapshotter/index.ts";
 import { createLog } from "../../../src/observe/log.ts";
 
@@ -23,6 +24,7 @@ const helpers = {
   roles: (context: HelperContext, options?: ClusterRolesOptions) =>
     runClusterRoles({ ...context, driverName: context.driver.name }, options),
   snapshotter: runSnapshotter,
+  snapshotController: runSnapshotController,
 } as const;
 export type HelperName = keyof typeof helpers;
 

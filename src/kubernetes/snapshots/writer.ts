@@ -1,10 +1,11 @@
-/** Writes to contents. Each puts what the server answered into the informer, so that the next look sees it. */
+/** Writes to snapshots and their contents. Each puts what the server answered into the informer, so that the next look sees it. */
 import { isConflict } from "../api/api-error.ts";
 import type { Informer } from "../api/informer.ts";
 import type { ApiObject, Resource } from "../api/resources.ts";
 import type { HelperContext } from "../helper.ts";
+import { timestamp } from "./told.ts";
 
-type Writer = Pick<HelperContext, "api" | "events">;
+type Writer = Pick<HelperContext, "api">;
 
 const tries = 5;
 
@@ -30,17 +31,33 @@ export async function annotate<T extends ApiObject>(
   return written;
 }
 
-/** Takes a finalizer away; nothing is written where it is not there. Tries again when somebody else wrote meanwhile. */
-export async function withoutFinalizer<T extends ApiObject>(
+/** Adds the finalizers that are missing, in this order; nothing is written where none is. */
+export function withFinalizers<T extends ApiObject>(
   { api }: Writer,
   resource: Resource<T>,
   informer: Informer<T>,
   object: T,
-  finalizer: string,
-): Promise<void> {
-  await written(api, resource, informer, object, undefined, ({ metadata }) => {
-    if (!metadata?.finalizers?.includes(finalizer)) return undefined;
-    return { metadata: { finalizers: metadata.finalizers.filter((each) => each !== finalizer) } };
+  ...finalizers: readonly string[]
+): Promise<T> {
+  return written(api, resource, informer, object, undefined, ({ metadata }) => {
+    const there = metadata?.finalizers ?? [];
+    const missing = finalizers.filter((each) => !there.includes(each));
+    return missing.length === 0 ? undefined : { metadata: { finalizers: [...there, ...missing] } };
+  });
+}
+
+/** Takes finalizers away; nothing is written where they are not there. Tries again when somebody else wrote meanwhile. */
+export function withoutFinalizers<T extends ApiObject>(
+  { api }: Writer,
+  resource: Resource<T>,
+  informer: Informer<T>,
+  object: T,
+  ...finalizers: readonly string[]
+): Promise<T> {
+  return written(api, resource, informer, object, undefined, ({ metadata }) => {
+    const there = metadata?.finalizers ?? [];
+    const kept = there.filter((each) => !finalizers.includes(each));
+    return kept.length === there.length ? undefined : { metadata: { finalizers: kept } };
   });
 }
 
@@ -67,7 +84,7 @@ export function failedStatus(
   message: string,
 ): object | undefined {
   if (status?.error?.message === message) return undefined;
-  return { error: { message, time: new Date().toISOString().replace(/\.\d+Z$/, "Z") }, readyToUse: false };
+  return { error: { message, time: timestamp() }, readyToUse: false };
 }
 
 async function written<T extends ApiObject>(
