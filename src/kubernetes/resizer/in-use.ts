@@ -1,9 +1,10 @@
 /** Whether pods use a claim: asked only for drivers that refuse to grow a volume in use, so no pod is watched. */
 import type { PersistentVolumeClaim, Pod } from "kubernetes-types/core/v1.js";
+import { isForbidden } from "../api/api-error.ts";
 import type { ApiClient, CallLimits } from "../api/client.ts";
 import { pods } from "../api/resources.ts";
 
-/** The names of the pods that use the claim and have not ended. */
+/** The names of the pods that use the claim and have not ended; none where we may not look: then the driver is asked. */
 export async function usersOf(
   api: ApiClient,
   { metadata }: PersistentVolumeClaim,
@@ -11,7 +12,10 @@ export async function usersOf(
 ): Promise<string[]> {
   const namespace = metadata?.namespace ?? "";
   const name = metadata?.name ?? "";
-  const all = await api.list(pods, { ...limits, namespace });
+  const all = await api.list(pods, { ...limits, namespace }).catch((error: unknown) => {
+    if (isForbidden(error)) return [];
+    throw error;
+  });
   return all.filter((pod) => !hasEnded(pod) && uses(pod, name)).map((pod) => pod.metadata?.name ?? "");
 }
 
