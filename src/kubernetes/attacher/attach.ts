@@ -51,6 +51,7 @@ export function makeTurns(
     informer.put(
       await withFinalizer(api, volumeAttachments, attachment, finalizer, { [nodeIdAnnotation]: request.nodeId }),
     );
+    signal.throwIfAborted();
     const { publishContext } = await timed(told, "ControllerPublishVolume", () =>
       csi.controller.controllerPublishVolume(request, { timeoutMs }),
     );
@@ -68,6 +69,7 @@ export function makeTurns(
       throw new Error(`node ${attachment.spec.nodeName} is gone, and what ${driver.name} called it was not noted`);
     }
     const request = { volumeId: what.source.volumeHandle, nodeId, secrets };
+    signal.throwIfAborted();
     await timed(told, "ControllerUnpublishVolume", () =>
       csi.controller.controllerUnpublishVolume(request, { timeoutMs }),
     );
@@ -78,6 +80,13 @@ export function makeTurns(
       await write(attachment, { attached: false, attachmentMetadata: null, detachError: null }).catch(unlessGone);
     }
     log.info(told, "the volume is detached");
+  };
+
+  const isStillThere = async ({ metadata }: VolumeAttachment): Promise<boolean> => {
+    // The write of the finalizer finds it out too, and costs no read.
+    if (metadata?.deletionTimestamp === undefined && !metadata?.finalizers?.includes(finalizer)) return true;
+    const now = await api.find(volumeAttachments, { name: metadata.name ?? "" }, { signal });
+    return now?.metadata?.uid === metadata.uid;
   };
 
   const write = ({ metadata }: VolumeAttachment, status: object): Promise<VolumeAttachment> =>
@@ -94,10 +103,14 @@ export function makeTurns(
       const leaving = metadata?.deletionTimestamp !== undefined;
       const done = leaving ? !metadata?.finalizers?.includes(finalizer) : status?.attached === true;
       if (done && !forced) return;
+      // Another attacher may have ended this one, and another attachment of the volume to the node may have begun.
+      if (!(await isStillThere(attachment))) return;
       const told: Told = { attachment: metadata?.name, node: spec.nodeName };
       try {
         await (leaving ? detach(attachment, told) : attach(attachment, told));
       } catch (error) {
+        // Interrupted before the driver was asked: nothing failed.
+        if (signal.aborted && !(error instanceof CsiError)) throw error;
         const text = leaving ? "a volume could not be detached" : "a volume could not be attached";
         log.warn({ ...told, error: explain(error) }, text);
         const wrong = leaving ? { detachError: volumeError(error) } : { attachError: volumeError(error, true) };

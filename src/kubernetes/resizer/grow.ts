@@ -3,6 +3,7 @@
  * turn finds on the claim where it was, and repeats the call, which CSI allows (ControllerExpandVolume is idempotent).
  */
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
+import { CsiError } from "../../csi/client.ts";
 import { actsFor } from "../acts-for.ts";
 import type { Informer } from "../api/informer.ts";
 import { Later } from "../api/queue.ts";
@@ -67,6 +68,7 @@ export function makeGrower(
     if (!controllerExpands) return { size, onNode: true };
     const { csi: source } = volume.spec ?? {};
     const secrets = await secretValues(api, source?.controllerExpandSecretRef, { signal });
+    signal.throwIfAborted();
     const answer = await csi.controller.controllerExpandVolume(
       {
         volumeId: source?.volumeHandle ?? "",
@@ -140,6 +142,8 @@ export function makeGrower(
       try {
         grown = await expand(volume, next.size);
       } catch (error) {
+        // Interrupted before the driver was asked: nothing failed.
+        if (signal.aborted && !(error instanceof CsiError)) throw error;
         const final = !mayStillRun(error);
         const infeasible = final && isInfeasible(error);
         log.warn(

@@ -83,6 +83,7 @@ export function makeModifier(
       }),
     };
     const request = { volumeId: volume.spec?.csi?.volumeHandle ?? "", secrets, mutableParameters };
+    signal.throwIfAborted();
     await csi.controller.controllerModifyVolume(request, { timeoutMs: options.timeoutMs });
   };
 
@@ -154,6 +155,8 @@ export function makeModifier(
       try {
         await call(current, volume, found);
       } catch (error) {
+        // Interrupted before the driver was asked: nothing failed.
+        if (signal.aborted && !(error instanceof CsiError)) throw error;
         const final = !mayStillRun(error);
         const infeasible = error instanceof CsiError && error.code === "INVALID_ARGUMENT";
         log.warn({ ...step(), final, infeasible, error: explain(error) }, "a volume's class could not be changed");
