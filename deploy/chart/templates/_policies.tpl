@@ -1,4 +1,5 @@
 {{- define "holdfast.selectedNode" }}volume.kubernetes.io/selected-node{{ end -}}
+{{- define "holdfast.noNodePart" }}volume.kubernetes.io/node-expansion-not-required{{ end -}}
 {{- define "holdfast.restoreFinalizer" }}provisioner.storage.kubernetes.io/volumesnapshot-as-source-protection{{ end -}}
 
 {{- /*

@@ -15,6 +15,8 @@ export interface StaticOptions {
   readonly spec?: object;
   /** Merged into the volume's source. */
   readonly source?: object;
+  /** Of the claim. */
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly mode?: string;
   readonly block?: boolean;
 }
@@ -31,7 +33,7 @@ export async function staticVolume(space: Space, name: string, options: StaticOp
   const storage = options.size ?? "64Mi";
   const claims = `/api/v1/namespaces/${space.name}/persistentvolumeclaims`;
   const claim = await space.api.create<Claim>(claims, {
-    metadata: { name, annotations: { "pv.kubernetes.io/bind-completed": "yes" } },
+    metadata: { name, annotations: { "pv.kubernetes.io/bind-completed": "yes", ...options.annotations } },
     spec: { ...common, storageClassName: options.class, volumeName, resources: { requests: { storage } } },
   });
   const { uid } = claim.metadata;
