@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Check } from "../observe/health.ts";
 import type { Log } from "../observe/log.ts";
-import { attacher, provisioner, resizer, snapshotter } from "./helpers.ts";
+import { attacher, leaseName, provisioner, resizer, snapshotter } from "./helpers.ts";
 import { startRegistrar } from "./registrar/registrar.ts";
 import { type Helper, startHelpers } from "./run-helpers.ts";
 
@@ -34,9 +34,6 @@ export interface Composition {
   /** Nothing new begins, what runs may end for `withinMs` milliseconds. The kubelet and the Lease are told. Never throws. */
   stop(withinMs: number): Promise<void>;
 }
-
-/** One for all of them: who holds it serves the whole driver. */
-const leaseName = (driver: string): string => `${driver.replace(/[^a-z0-9-]/g, "-")}-controller`;
 
 function helpersOf({ role, shared, stateFolder }: ComposeOptions): readonly Helper[] {
   const intentsFolder = join(stateFolder, "intents");

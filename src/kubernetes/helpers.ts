@@ -25,6 +25,9 @@ export const snapshotter = (options: SnapshotterOptions = {}): Helper => ({
   run: async (context) => (await import("./snapshotter/index.ts")).runSnapshotter(context, options),
 });
 
+/** The Lease of the controller's role, one for all of its helpers: who holds it serves the whole driver. */
+export const leaseName = (driver: string): string => `${sanitized(driver)}-controller`;
+
 /**
  * The names of the Leases that the upstream helpers hold (csi-lib-utils, leaderelection): with the same ones, one of theirs and
  * one of ours never work at the same time while a cluster goes from the one to the other.
