@@ -8,6 +8,7 @@ const dropped = new Set([
   "deletionTimestamp",
   "managedFields",
   "generation",
+  "lastPhaseTransitionTime",
   "lastTransitionTime",
   "lastProbeTime",
   "time",

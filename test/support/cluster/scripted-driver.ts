@@ -20,6 +20,8 @@ export interface ScriptedOptions {
   readonly controller?: readonly (keyof typeof ControllerRpc)[];
   readonly node?: readonly (keyof typeof NodeRpc)[];
   readonly topology?: Readonly<Record<string, string>>;
+  /** Absent: only CONTROLLER_SERVICE. */
+  readonly plugin?: readonly (keyof typeof PluginService)[];
 }
 
 export interface ScriptedDriver {
@@ -36,6 +38,9 @@ const methods = [
   "controllerModifyVolume",
   "controllerPublishVolume",
   "controllerUnpublishVolume",
+  "createVolume",
+  "deleteVolume",
+  "getCapacity",
   "listVolumes",
 ] as const;
 
@@ -57,7 +62,9 @@ export async function startScripted(scratch: Scratch, options: ScriptedOptions):
       getPluginInfo: () => Promise.resolve({ name: options.name, vendorVersion: "1" }),
       getPluginCapabilities: () =>
         Promise.resolve({
-          capabilities: [{ type: { case: "service", value: { type: PluginService.CONTROLLER_SERVICE } } }],
+          capabilities: (options.plugin ?? ["CONTROLLER_SERVICE"]).map((name) => ({
+            type: { case: "service" as const, value: { type: PluginService[name] } },
+          })),
         }),
     });
     dispatcher.register(grpc, Controller, {
