@@ -9,11 +9,12 @@ import { classNameOf, selectedNodeOf, shownClaim } from "../provisioner/names.ts
 import { withoutManagedFields } from "../watched.ts";
 import type { ClusterRolesContext, ClusterRolesOptions, Roles } from "./context.ts";
 import { takeBackFromGone } from "./gone-nodes.ts";
+import { openHolders } from "./holders.ts";
 import { ImmediateClaims } from "./immediate.ts";
 
 export type { ClusterRolesContext, ClusterRolesOptions } from "./context.ts";
 
-/** Picks nodes for claims that wait for no pod, and takes selections of nodes that are gone back, until the context's signal. */
+/** Picks nodes for claims that wait for no pod, takes selections of nodes that are gone back, and corrects those of bound claims, until the context's signal. */
 export async function runClusterRoles(context: ClusterRolesContext, options: ClusterRolesOptions = {}): Promise<void> {
   const { driverName, log, signal } = context;
   const roles = watch(context);
@@ -66,9 +67,11 @@ export async function runClusterRoles(context: ClusterRolesContext, options: Clu
   });
   classes.on(({ object }) => again((claim) => classNameOf(claim) === object.metadata?.name, 0));
 
+  const holders = openHolders(context);
+
   log.info({ driver: driverName }, "the controller's part for local pools works");
   if (!signal.aborted) await once(signal, "abort");
-  await queue.stop();
+  await Promise.all([queue.stop(), holders.stop()]);
 }
 
 function watch(context: ClusterRolesContext): Roles {

@@ -149,9 +149,11 @@ const defined = ({
 function watchAsking({ informers, driver, node }: HelperContext): Informer<PersistentVolumeClaim> {
   const keeps = (claim: PersistentVolumeClaim): boolean => {
     const { deletionTimestamp, finalizers } = claim.metadata ?? {};
-    if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) return true;
+    // Its node put the finalizer there, and no other may take it away.
+    const mayBeOurs = node === undefined || selectedNodeOf(claim) === node;
+    if (deletionTimestamp && finalizers?.includes(cloneFinalizer) && mayBeOurs) return true;
     if (!isAsking(driver.name, claim)) return false;
-    return node === undefined || selectedNodeOf(claim) === node || sourceKeysOf(claim).length > 0;
+    return mayBeOurs || sourceKeysOf(claim).length > 0;
   };
   return informers.of(
     claims,
