@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Node } from "kubernetes-types/core/v1.js";
 import { openClient } from "./client.ts";
 import { type InformerOptions, startInformer } from "./informer.ts";
@@ -99,4 +100,44 @@ test("a kind that the cluster does not know is empty, until it does", async () =
   stop.abort();
   client.close();
   await api[Symbol.asyncDispose]();
+});
+
+test("a server that forgets faster than it can be followed is not asked without a pause", async () => {
+  const api = await startTestApi();
+  api.expireWatches = true;
+  const stop = new AbortController();
+  const client = openClient(api.cluster, "test");
+  const informer = startInformer(client, nodes, {}, silent, stop.signal);
+  await informer.synced;
+  await sleep(1000);
+  assert.ok(api.requests.length < 12, `${api.requests.length} requests in a second`);
+  api.expireWatches = false;
+  api.put("/api/v1/nodes/b", {});
+  await until(() => informer.get("b") !== undefined, "the change");
+  stop.abort();
+  client.close();
+  await api[Symbol.asyncDispose]();
+});
+
+test("a late answer to a write does not bring back what was removed", async () => {
+  await using it = await following();
+  await until(() => it.api.requests.length === 2, "the watch");
+  const late = structuredClone(it.informer.get("a") ?? {}) as Node;
+  it.api.remove("/api/v1/nodes/a");
+  await until(() => it.seen.length === 2, "the removal");
+  it.informer.put(late);
+  assert.equal(it.informer.get("a"), undefined);
+  // Its successor has another UID.
+  it.api.put("/api/v1/nodes/a", {});
+  await until(() => it.seen.length === 3, "the successor");
+  it.informer.put(late);
+  assert.notEqual(it.informer.get("a")?.metadata?.uid, late.metadata?.uid);
+});
+
+test("what left the selection may come back", async () => {
+  await using it = await following({ keep: (node) => (node.metadata?.labels?.["zone"] === "1" ? node : undefined) });
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "9" } } });
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "1" } } });
+  await until(() => it.seen.length === 3, "its return");
+  assert.deepEqual(it.seen, ["added a", "removed a", "added a"]);
 });

@@ -52,6 +52,7 @@ const longestWaitMs = 30_000;
 const watchSeconds = 300;
 const absentMs = 15_000;
 const shortestWatchMs = 1_000;
+const mostGone = 200;
 
 export const keyOf = (name: string, namespace?: string): string =>
   namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
@@ -69,6 +70,8 @@ export function startInformer<T extends ApiObject>(
 ): Informer<T> {
   const objects = new Map<string, T>();
   const indexes = new Map(Object.keys(options.indexes ?? {}).map((name) => [name, new Map<string, Set<string>>()]));
+  /** What was removed of late, by UID, and in which version: an answer to a write may arrive after the news of the removal. */
+  const gone = new Map<string, string>();
   const handlers = new Set<(change: Change<T>) => void>();
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => undefined);
@@ -86,15 +89,23 @@ export function startInformer<T extends ApiObject>(
   const tell = (change: Change<T>) => {
     for (const handler of handlers) handler(change);
   };
-  const remove = (key: string) => {
+  const remove = (key: string, version = "") => {
     const before = objects.get(key);
     if (before === undefined) return;
     objects.delete(key);
+    gone.set(before.metadata?.uid ?? "", version);
+    for (const oldest of gone.keys()) {
+      if (gone.size <= mostGone) break;
+      gone.delete(oldest);
+    }
     enter(key, before, false);
     tell({ kind: "removed", object: before });
   };
   const put = (received: T) => {
     const key = keyOfObject(received);
+    // What only left the selection may come back with a newer version.
+    const goneAt = gone.get(received.metadata?.uid ?? "");
+    if (goneAt !== undefined && !isLater(received.metadata?.resourceVersion, goneAt)) return;
     // The answer to a write that took the last finalizer away: its removal was told already, or will be.
     if (
       received.metadata?.deletionTimestamp !== undefined &&
@@ -106,7 +117,7 @@ export function startInformer<T extends ApiObject>(
     if (before !== undefined && !isNewer(received, before)) return;
     const object = options.keep ? options.keep(received) : received;
     if (object === undefined) {
-      remove(key);
+      remove(key, received.metadata?.resourceVersion);
       return;
     }
     if (before !== undefined) enter(key, before, false);
@@ -136,7 +147,7 @@ export function startInformer<T extends ApiObject>(
       version = page.resourceVersion;
       next = page.next;
     } while (next !== undefined);
-    for (const key of [...objects.keys()]) if (!seen.has(key)) remove(key);
+    for (const key of [...objects.keys()]) if (!seen.has(key)) remove(key, version);
     return version;
   };
 
@@ -153,7 +164,7 @@ export function startInformer<T extends ApiObject>(
     })) {
       if (event.type === "ERROR") throw Object.assign(new Error(event.object.message), { code: event.object.code });
       version = event.object.metadata?.resourceVersion ?? version;
-      if (event.type === "DELETED") remove(keyOfObject(event.object));
+      if (event.type === "DELETED") remove(keyOfObject(event.object), version);
       else if (event.type !== "BOOKMARK") put(event.object);
     }
     return version;
@@ -182,8 +193,11 @@ export function startInformer<T extends ApiObject>(
         if (signal.aborted) break;
         // A watch that ran for a while ended for a reason of its own: the next begins at once.
         if (performance.now() - began > longestWaitMs) failures = 0;
-        if (isExpired(error) || (error as { code?: unknown }).code === 410) version = undefined;
-        else if (isNotFound(error)) {
+        if (isExpired(error) || (error as { code?: unknown }).code === 410) {
+          version = undefined;
+          // One that forgets at once would else be listed without a pause.
+          if (performance.now() - began < shortestWatchMs) failures++;
+        } else if (isNotFound(error)) {
           // A custom resource whose definition is not installed, or not any more: there are none until it is.
           for (const key of [...objects.keys()]) remove(key);
           version = undefined;
@@ -234,14 +248,15 @@ export function startInformer<T extends ApiObject>(
   };
 }
 
+const isNewer = (received: ApiObject, known: ApiObject): boolean =>
+  received.metadata?.uid !== known.metadata?.uid ||
+  isLater(received.metadata?.resourceVersion, known.metadata?.resourceVersion);
+
 /**
- * Whether `received` may take the place of `known`. Resource versions of one collection are comparable numbers from
- * Kubernetes 1.35 on by promise and before by practice; where they are not numbers, what comes later wins.
+ * Resource versions of one collection are comparable numbers from Kubernetes 1.35 on by promise and before by practice;
+ * where they are not numbers, what comes later wins.
  */
-function isNewer(received: ApiObject, known: ApiObject): boolean {
-  if (received.metadata?.uid !== known.metadata?.uid) return true;
-  const now = received.metadata?.resourceVersion ?? "";
-  const then = known.metadata?.resourceVersion ?? "";
+function isLater(now = "", then = ""): boolean {
   if (!/^\d+$/.test(now) || !/^\d+$/.test(then)) return now !== then;
   return BigInt(now) > BigInt(then);
 }

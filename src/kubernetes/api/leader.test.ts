@@ -60,6 +60,18 @@ test("who can't renew stops before another may begin", async () => {
   await a.stop();
 });
 
+test("a server that asks for patience does not make a leader stay longer than its Lease", async () => {
+  await using api = await startTestApi();
+  const a = candidate(api, "a");
+  await until(() => a.state.leads, "a to lead");
+  const askedAt = performance.now();
+  api.answer = () => ({ status: 429, headers: { "retry-after": "3" } });
+  await until(() => !a.state.leads, "a to stop");
+  assert.ok(performance.now() - askedAt < times.lastsMs, "before the Lease ends");
+  api.answer = undefined;
+  await a.stop();
+});
+
 test("a Lease that another took, whatever made it do so, is not taken back: the work stops", async () => {
   await using api = await startTestApi();
   const a = candidate(api, "a");

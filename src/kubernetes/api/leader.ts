@@ -42,8 +42,9 @@ export async function leadWhileHeld(
   let heldBy: string | undefined;
 
   /** Takes or renews the Lease; false: another has it. */
-  const hold = async (): Promise<boolean> => {
-    const limits = { signal, timeoutMs: renewWithinMs / 2 };
+  const hold = async (withinMs: number): Promise<boolean> => {
+    // For all of it: a server that asks for patience must not make us late.
+    const limits = { signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]), timeoutMs: renewWithinMs / 2 };
     const now = new Date().toISOString().replace("Z", "000Z");
     const mine = { holderIdentity: identity, leaseDurationSeconds: Math.round(lastsMs / 1000), renewTime: now };
     const lease = await client.find(leases, { namespace, name }, limits);
@@ -78,9 +79,9 @@ export async function leadWhileHeld(
     }
   };
 
-  const tryToHold = async (): Promise<boolean> => {
+  const tryToHold = async (withinMs = renewWithinMs): Promise<boolean> => {
     try {
-      return await hold();
+      return await hold(Math.max(1, withinMs));
     } catch (error) {
       if (!signal.aborted) log.warn({ ...told, error: String(error) }, "the Lease could not be read or written");
       return false;
@@ -110,8 +111,8 @@ export async function leadWhileHeld(
       }).catch(() => undefined);
       if (over || signal.aborted) break;
       const asked = performance.now();
-      if (await tryToHold()) renewedAt = asked;
-      else if (heldBy !== undefined || performance.now() - renewedAt > renewWithinMs) {
+      if (await tryToHold(renewedAt + renewWithinMs - asked)) renewedAt = asked;
+      else if (heldBy !== undefined || performance.now() - renewedAt >= renewWithinMs) {
         log.warn({ ...told, ...(heldBy !== undefined && { holder: heldBy }) }, "the Lease is lost: stopping this work");
         lost.abort();
         break;

@@ -19,6 +19,8 @@ export interface TestApi extends AsyncDisposable {
   cut(): void;
   /** The server forgets what was before now: watches from older versions are 410. */
   forget(): void;
+  /** Every watch is 410 at once. */
+  expireWatches: boolean;
   /** Answers these requests instead of the server, until it gives back undefined. */
   answer:
     | ((
@@ -82,7 +84,7 @@ export async function startTestApi(): Promise<TestApi> {
       const from = Number(url.searchParams.get("resourceVersion"));
       answer.writeHead(200, { "content-type": "application/json" });
       answer.flushHeaders();
-      if (from < oldest) {
+      if (from < oldest || api.expireWatches) {
         answer.end(`${JSON.stringify({ type: "ERROR", object: { code: 410, message: "too old" } })}\n`);
         return;
       }
@@ -144,6 +146,7 @@ export async function startTestApi(): Promise<TestApi> {
       version++;
       history.length = 0;
     },
+    expireWatches: false,
     answer: undefined,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

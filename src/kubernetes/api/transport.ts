@@ -36,7 +36,15 @@ const defaultTimeoutMs = 30_000;
 /** A peer that vanished without a word is noticed within minutes. */
 const keepAliveMs = 30_000;
 
-export function openTransport(cluster: Cluster, userAgent: string): Transport {
+/** Proxies and the API server itself close what is idle: the shortest usual time is 50 seconds. */
+const idleMs = 30_000;
+
+/** `idleMs`: how long a connection may be idle and still be used again, in milliseconds; absent: 30,000. */
+export function openTransport(
+  cluster: Cluster,
+  userAgent: string,
+  options: { readonly idleMs?: number } = {},
+): Transport {
   const secure = cluster.server.protocol === "https:";
   const tls = {
     ...(cluster.ca !== undefined && { ca: cluster.ca }),
@@ -44,7 +52,7 @@ export function openTransport(cluster: Cluster, userAgent: string): Transport {
     ...(cluster.serverName !== undefined && { servername: cluster.serverName }),
     rejectUnauthorized: cluster.skipVerification !== true,
   };
-  const kept = { keepAlive: true, keepAliveMsecs: keepAliveMs, maxSockets: 32, timeout: 0 };
+  const kept = { keepAlive: true, keepAliveMsecs: keepAliveMs, maxSockets: 32, timeout: options.idleMs ?? idleMs };
   const agent = secure ? new HttpsAgent({ ...kept, ...tls }) : new HttpAgent(kept);
   // A watch keeps its connection for minutes: it must not take one of the others' places.
   const streams = secure ? new HttpsAgent(tls) : new HttpAgent();
