@@ -62,13 +62,13 @@ export async function runClusterHelper(
   ]);
   // A wrong kubeconfig is a mistake of the command line; what becomes wrong later is waited for.
   findCluster(kubeconfig);
-  await runHelper(helper.name, options, (place) => {
+  await runHelper(helper.name, options, ({ csiAddress, log, signal }) => {
     const running = startHelpers({
-      ...place,
-      helpers: [helper],
+      log,
+      signal,
+      beside: { csiAddress, helpers: [helper], ...(nodeDeployment && nodeId !== undefined ? { node: nodeId } : {}) },
       userAgent: `holdfast-${helper.name}/${version()}`,
       ...(kubeconfig === undefined ? {} : { cluster: kubeconfig }),
-      ...(nodeDeployment && nodeId !== undefined ? { node: nodeId } : {}),
       ...(leaderElection ? { lease: { name: lease, ...(namespace === undefined ? {} : { namespace }) } } : {}),
     });
     return { waitsFor: () => running.waitsFor(helper.name), ended: running.ended };

@@ -12,6 +12,7 @@ export async function startKubernetes(config: Config, kubernetes: KubernetesConf
   return compose({
     ...kubernetes,
     ...(config.pools.length === 0 ? {} : { csiAddress: config.endpoint }),
+    driverName: config.driverName,
     node: config.nodeId,
     shared,
     stateFolder: kubernetes.stateFolder ?? stateFolderOf(config, kubernetes),

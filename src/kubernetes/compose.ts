@@ -2,22 +2,36 @@
 import { join } from "node:path";
 import type { Check } from "../observe/health.ts";
 import type { Log } from "../observe/log.ts";
-import { attacher, leaseName, provisioner, resizer, snapshotter } from "./helpers.ts";
+import {
+  attacher,
+  capacity,
+  clusterRoles,
+  leaseName,
+  provisioner,
+  resizer,
+  snapshotController,
+  snapshotter,
+} from "./helpers.ts";
 import { startRegistrar } from "./registrar/registrar.ts";
-import { type Helper, startHelpers } from "./run-helpers.ts";
+import { type ClusterHelper, type Helper, startHelpers } from "./run-helpers.ts";
 
 export interface ComposeOptions {
   /** `node`: on each node, beside the kubelet. `controller`: once in the cluster. */
   readonly role: "node" | "controller";
   /** The driver's socket; absent: this process has no driver, only the cluster to look after. */
   readonly csiAddress?: string;
+  readonly driverName: string;
   readonly kubeletDir: string;
   /** The driver's socket as the kubelet sees its path; absent: as in `csiAddress`. */
   readonly registrationPath?: string;
   /** Absent: KUBECONFIG, else the pod's own account. */
   readonly kubeconfig?: string;
-  /** Where Leases are; absent: the pod's namespace. */
+  /** Where Leases and capacities are; absent: the pod's namespace. */
   readonly namespace?: string;
+  /** Whether what the pools have left is published for the scheduler. */
+  readonly capacity: boolean;
+  /** Whether the controller's role is also the cluster's snapshot-controller. */
+  readonly snapshotController: boolean;
   /** The Node object's name. */
   readonly node: string;
   /** Whether the driver's pools are shared: then its controller acts for all of them; else each node for its own. */
@@ -35,11 +49,22 @@ export interface Composition {
   stop(withinMs: number): Promise<void>;
 }
 
-function helpersOf({ role, shared, stateFolder }: ComposeOptions): readonly Helper[] {
+/** Those that speak to the driver of this process. */
+function helpersOf({ role, shared, stateFolder, capacity: told, namespace }: ComposeOptions): readonly Helper[] {
   const intentsFolder = join(stateFolder, "intents");
-  if (role === "node")
-    return shared ? [] : [provisioner({ intentsFolder, labelVolumes: true }), resizer(), snapshotter()];
-  return shared ? [provisioner({ intentsFolder }), attacher(), resizer(), snapshotter()] : [];
+  if (role === "controller") return [provisioner({ intentsFolder }), attacher(), resizer(), snapshotter()];
+  if (shared) return [];
+  const published = told ? [capacity(namespace === undefined ? {} : { namespace })] : [];
+  return [provisioner({ intentsFolder, labelVolumes: true }), resizer(), snapshotter(), ...published];
+}
+
+/** Those that look after the cluster. */
+function clusterHelpersOf(options: ComposeOptions): readonly ClusterHelper[] {
+  if (options.role === "node") return [];
+  return [
+    ...(options.shared ? [] : clusterRoles(options.driverName)),
+    ...(options.snapshotController ? [snapshotController] : []),
+  ];
 }
 
 /** Begins them, and returns at once. They never end by themselves, and what fails in them harms the driver as little as it can. */
@@ -57,21 +82,21 @@ export function compose(options: ComposeOptions): Composition {
     });
     parts.push({ ready: { name: "registrar", run: () => registrar.waitsFor() }, ended: registrar.ended });
   }
-  const helpers = helpersOf(options);
-  if (csiAddress !== undefined && helpers.length > 0) {
-    const { node, namespace, kubeconfig, userAgent } = options;
+  const helpers = csiAddress === undefined ? [] : helpersOf(options);
+  const others = clusterHelpersOf(options);
+  if (helpers.length + others.length > 0) {
+    const { node, namespace, kubeconfig, userAgent, driverName } = options;
+    const lease = { name: leaseName, ...(namespace === undefined ? {} : { namespace }) };
     const running = startHelpers({
-      helpers,
-      csiAddress,
+      ...(csiAddress === undefined ? {} : { beside: { csiAddress, helpers, ...(role === "node" ? { node } : {}) } }),
+      alone: { driverName, helpers: others },
       userAgent,
       log,
       signal: stop.signal,
       ...(kubeconfig === undefined ? {} : { cluster: kubeconfig }),
-      ...(role === "node"
-        ? { node }
-        : { lease: { name: leaseName, ...(namespace === undefined ? {} : { namespace }) } }),
+      ...(role === "controller" ? { lease } : {}),
     });
-    for (const { name } of helpers) {
+    for (const { name } of [...helpers, ...others]) {
       parts.push({ ready: { name, run: () => running.waitsFor(name) }, ended: running.ended });
     }
   }

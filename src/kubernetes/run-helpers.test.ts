@@ -7,7 +7,7 @@ import { startServer } from "../csi/server.ts";
 import { createLog } from "../observe/log.ts";
 import { startTestApi } from "./api/test-server.ts";
 import type { HelperContext } from "./helper.ts";
-import { type HelperSet, type RunningHelpers, startHelpers } from "./run-helpers.ts";
+import { type ClusterContext, type Helper, type HelperSet, type RunningHelpers, startHelpers } from "./run-helpers.ts";
 
 let scratch = "";
 let lines: string[] = [];
@@ -51,9 +51,13 @@ async function startDriver(vendorVersion = "1") {
   return end;
 }
 
-function start(more: Partial<HelperSet> & Pick<HelperSet, "helpers">): RunningHelpers {
+function start({
+  helpers,
+  node,
+  ...more
+}: Partial<HelperSet> & { readonly helpers: readonly Helper[]; readonly node?: string }): RunningHelpers {
   const running = startHelpers({
-    csiAddress: socket(),
+    beside: { csiAddress: socket(), helpers, ...(node === undefined ? {} : { node }) },
     userAgent: "test",
     log,
     signal: stop.signal,
@@ -167,4 +171,31 @@ test("another version of the driver behind the socket is learned; the same one a
   assert.deepEqual([helper.contexts[1]?.driver.version, helper.ended()], ["2", 1]);
   stop.abort();
   await running.ended;
+});
+
+test("those that look after the cluster need no driver, alone and beside others", async () => {
+  await using api = await startTestApi();
+  const contexts: ClusterContext[] = [];
+  const looking = {
+    name: "looking",
+    run: (context: ClusterContext) =>
+      new Promise<void>((resolve) => {
+        contexts.push(context);
+        context.signal.addEventListener("abort", () => resolve());
+      }),
+  };
+  const alone = { driverName: "some.csi.driver", helpers: [looking] };
+  const common = { cluster: api.cluster, userAgent: "test", log, signal: stop.signal };
+  const lease = { namespace: "ns", name: (driver: string) => `${driver}-controller` };
+  const first = startHelpers({ ...common, alone, lease });
+  cleanUp.push(() => first.ended);
+  await until("it runs without a driver", () => contexts.length === 1);
+  assert.ok(api.objects.has("/apis/coordination.k8s.io/v1/namespaces/ns/leases/some.csi.driver-controller"));
+  await startDriver();
+  const helper = worker();
+  const second = start({ ...common, alone, helpers: [helper] });
+  await until("both run", () => contexts.length === 2 && helper.contexts.length === 1);
+  assert.equal(second.waitsFor("looking"), undefined);
+  stop.abort();
+  await Promise.all([first.ended, second.ended]);
 });

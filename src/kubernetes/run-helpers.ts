@@ -22,13 +22,29 @@ export interface Helper {
   readonly run: (context: HelperContext) => Promise<void>;
 }
 
+/** What a helper is given that looks after the cluster and speaks to no driver. */
+export type ClusterContext = Pick<HelperContext, "api" | "events" | "log" | "signal" | "informers">;
+
+export interface ClusterHelper {
+  readonly name: string;
+  readonly run: (context: ClusterContext) => Promise<void>;
+}
+
 export interface HelperSet {
-  readonly helpers: readonly Helper[];
-  readonly csiAddress: string;
+  /** Absent: only those without a driver. */
+  readonly beside?: {
+    readonly csiAddress: string;
+    readonly helpers: readonly Helper[];
+    /** The Node object's name: they act only for this node's volumes. Absent: for the whole cluster. */
+    readonly node?: string;
+  };
+  readonly alone?: {
+    /** In whose name they speak. */
+    readonly driverName: string;
+    readonly helpers: readonly ClusterHelper[];
+  };
   /** Absent: KUBECONFIG, else the pod's own account. */
   readonly cluster?: string | Cluster;
-  /** The Node object's name: acts only for this node's volumes. Absent: for the whole cluster. */
-  readonly node?: string;
   /** One process at a time. `name` is made from the driver's name; absent `namespace`: the pod's, else `default`. */
   readonly lease?: { readonly namespace?: string; readonly name: (driver: string) => string };
   /** As the API server's audit log shows it. */
@@ -83,13 +99,12 @@ class Run {
   }
 
   async run(): Promise<void> {
-    const { log, csiAddress, signal } = this.#set;
-    const csi = connect(csiAddress);
+    const { log, signal } = this.#set;
     try {
       await this.#again("the cluster's helpers", async () => {
         const api = openClient(this.#cluster(), this.#set.userAgent);
         try {
-          await this.#withDriver(api, csi);
+          await this.#withCluster(api);
         } finally {
           api.close();
         }
@@ -97,43 +112,56 @@ class Run {
     } catch (error) {
       if (!signal.aborted) log.error({ error }, "the helpers ended by a mistake of ours");
     } finally {
-      csi.close();
       this.#waiting = "the helpers have ended";
     }
   }
 
-  /** Over and over until the signal: another version of the driver may be behind the socket each time. */
-  async #withDriver(api: ApiClient, csi: CsiClient): Promise<void> {
-    const { log, signal, lease } = this.#set;
-    while (!signal.aborted) {
-      this.#waiting = "the driver is not ready yet";
-      const driver = await learnDriver(csi, log, signal);
-      const changed = new AbortController();
-      const term = AbortSignal.any([signal, changed.signal]);
-      const watching = this.#watchDriver(csi, driver, term).then(() => changed.abort());
-      try {
-        if (lease === undefined) {
-          await this.#work(api, csi, driver, term);
-        } else {
-          this.#waiting = undefined;
-          const namespace = lease.namespace ?? api.cluster.namespace ?? "default";
-          const options = { namespace, name: lease.name(driver.name), identity: this.#identity };
-          await leadWhileHeld(api, options, log, term, (held) => this.#work(api, csi, driver, held));
+  async #withCluster(api: ApiClient): Promise<void> {
+    const { beside, alone, signal } = this.#set;
+    const others = alone?.helpers ?? [];
+    if (beside === undefined) return this.#led(api, alone?.driverName ?? "", others, signal);
+    const csi = connect(beside.csiAddress);
+    try {
+      // Over and over: another version of the driver may be behind the socket each time.
+      while (!signal.aborted) {
+        this.#waiting = "the driver is not ready yet";
+        const driver = await learnDriver(csi, this.#set.log, signal);
+        const changed = new AbortController();
+        const term = AbortSignal.any([signal, changed.signal]);
+        const watching = this.#watchDriver(csi, driver, term).then(() => changed.abort());
+        const { node } = beside;
+        const helpers = beside.helpers.map(({ name, run }) => ({
+          name,
+          run: (context: ClusterContext) => run({ ...context, csi, driver, ...(node !== undefined && { node }) }),
+        }));
+        try {
+          await this.#led(api, driver.name, [...helpers, ...others], term);
+        } finally {
+          changed.abort();
+          await watching;
         }
-      } finally {
-        changed.abort();
-        await watching;
       }
+    } finally {
+      csi.close();
     }
   }
 
-  async #work(api: ApiClient, csi: CsiClient, driver: DriverFacts, signal: AbortSignal): Promise<void> {
-    const { node, helpers, log } = this.#set;
-    const events = openEvents(api, { component: driver.name, ...(node !== undefined && { host: node }) }, log);
-    const shared = { api, csi, driver, events, ...(node !== undefined && { node }) };
+  /** While the Lease is held, where there is to be one. */
+  async #led(api: ApiClient, driver: string, helpers: readonly ClusterHelper[], signal: AbortSignal): Promise<void> {
+    const { lease, log } = this.#set;
+    this.#waiting = undefined;
+    if (lease === undefined) return this.#work(api, driver, helpers, signal);
+    const namespace = lease.namespace ?? api.cluster.namespace ?? "default";
+    const options = { namespace, name: lease.name(driver), identity: this.#identity };
+    await leadWhileHeld(api, options, log, signal, (held) => this.#work(api, driver, helpers, held));
+  }
+
+  async #work(api: ApiClient, driver: string, helpers: readonly ClusterHelper[], signal: AbortSignal): Promise<void> {
+    const { beside, log } = this.#set;
+    const source = { component: driver, ...(beside?.node !== undefined && { host: beside.node }) };
+    const events = openEvents(api, source, log);
     // What two helpers watch is asked of the API server once.
     const watched = openInformers(api, log, signal);
-    this.#waiting = undefined;
     await Promise.all(
       helpers.map((helper) =>
         this.#again(
@@ -143,7 +171,7 @@ class Run {
             const own = new AbortController();
             const until = AbortSignal.any([signal, own.signal]);
             try {
-              await helper.run({ ...shared, log, signal: until, informers: watched.until(until) });
+              await helper.run({ api, events, log, signal: until, informers: watched.until(until) });
             } finally {
               own.abort();
             }
@@ -158,7 +186,7 @@ class Run {
 
   /** Ends when the driver behind the socket is another than it was. */
   async #watchDriver(csi: CsiClient, known: DriverFacts, signal: AbortSignal): Promise<void> {
-    const path = socketPathOf(this.#set.csiAddress);
+    const path = socketPathOf(this.#set.beside?.csiAddress ?? "");
     // The number alone may be used again.
     const made = async () => {
       const found = await stat(path).catch(() => undefined);

@@ -9,6 +9,7 @@ import { startHoldfast } from "../support/cluster/holdfast.ts";
 import { registerNode } from "../support/cluster/objects.ts";
 import { startDriver } from "../support/driver.ts";
 import { TestKubelet } from "../support/kubelet-plugins.ts";
+import { gib, refused } from "../support/orchestrator.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { scratchFor } from "../support/scratch.ts";
 
@@ -112,4 +113,96 @@ test("each helper as a command of its own, under a Lease", async (t) => {
   ]);
   await space.removeClaim("data");
   for (const helper of helpers) assert.equal(await helper.stop(), 0);
+});
+
+test("serve --kubernetes=controller beside two nodes: Immediate claims get one with room, and pods go by capacity", async (t) => {
+  const scratch = scratchFor(t);
+  const plane = await startControlPlane(scratch);
+  await makeDriverObject(plane, driverName);
+  await makeClass(plane, "now", { driver: driverName, binding: "Immediate" });
+  const drivers = [];
+  for (const [node, size] of [
+    ["n1", "64Mi"],
+    ["n2", "8Gi"],
+  ] as const) {
+    const disk = await makePoolDisk(scratch, "xfs", { bytes: 16 * gib });
+    const kubeletDir = join(scratch.path, node);
+    mkdirSync(join(kubeletDir, "plugins_registry"), { recursive: true });
+    const config = join(scratch.path, `${node}.yaml`);
+    writeFileSync(config, `kubernetes: { kubeconfig: ${plane.admin}, kubeletDir: ${kubeletDir}, namespace: mine }\n`);
+    const pools = [`p=image:${disk.path},size=${size}`];
+    drivers.push(await startDriver(scratch, { pools, nodeId: node, args: ["--config", config] }));
+  }
+  const space = await makeSpace(plane, "mine");
+  for (const [index, driver] of drivers.entries()) await registerNode(plane, `n${index + 1}`, driver.client);
+  const controller = startHoldfast(
+    plane,
+    ["serve", "--kubernetes=controller", "--kubeconfig", plane.admin, "--config", join(scratch.path, "n1.yaml")],
+    { name: "controller" },
+  );
+  const capacities = () =>
+    plane.api.list<{ capacity?: string }>("/apis/storage.k8s.io/v1/namespaces/mine/csistoragecapacities");
+  await plane.until("both nodes tell what they have", async () => (await capacities()).length === 2 || undefined);
+  for (const name of ["a", "b", "c"]) {
+    await space.claim(name, { class: "now", size: "256Mi" });
+    await space.bound(name);
+  }
+  const counts = await Promise.all(
+    drivers.map(async ({ client }) => (await client.controller.listVolumes({})).entries.length),
+  );
+  assert.deepEqual(counts, [0, 3]);
+  for (const name of ["a", "b", "c"]) await space.removeClaim(name);
+  assert.equal(await controller.stop(), 0);
+});
+
+test("a shared pool: the controller makes and attaches under its Lease, the node only registers", async (t) => {
+  const scratch = scratchFor(t);
+  const disk = await makePoolDisk(scratch, "xfs", { bytes: 16 * gib });
+  const pool = `s=image:${disk.path}/s,shared`;
+  const shared = "shared.csi.holdfast";
+  const plane = await startControlPlane(scratch);
+  const registry = join(scratch.path, "kubelet/plugins_registry");
+  mkdirSync(registry, { recursive: true });
+  const kubelet = new TestKubelet(registry);
+  scratch.later(() => kubelet.stop());
+  const config = join(scratch.path, "holdfast.yaml");
+  const kubeletDir = join(scratch.path, "kubelet");
+  writeFileSync(config, `kubernetes: { kubeconfig: ${plane.admin}, kubeletDir: ${kubeletDir}, namespace: mine }\n`);
+  const space = await makeSpace(plane, "mine");
+  await makeDriverObject(plane, shared, { attach: true });
+  const node = await startDriver(scratch, { pools: [pool], nodeId: "n1", args: ["--config", config] });
+  await registerNode(plane, "n1", node.client);
+  await makeClass(plane, "shared", { driver: shared, binding: "Immediate" });
+  const controller = await startDriver(scratch, {
+    pools: [pool],
+    nodeId: "c1",
+    args: ["--config", config, "--kubernetes=controller"],
+  });
+  await plane.until("registered", () => kubelet.events.at(-1) === `registered ${shared}` || undefined);
+  await space.claim("data", { class: "shared" });
+  await space.bound("data");
+  const { entries } = await controller.client.controller.listVolumes({});
+  assert.equal(entries.length, 1);
+  await refused(node.client.controller.listVolumes({}), "UNIMPLEMENTED");
+  const attachment = await plane.api.create<{ metadata: { name: string } }>(
+    "/apis/storage.k8s.io/v1/volumeattachments",
+    {
+      metadata: { name: "data-on-n1" },
+      spec: {
+        attacher: shared,
+        nodeName: "n1",
+        source: { persistentVolumeName: (await space.bound("data")).metadata.name },
+      },
+    },
+  );
+  const path = `/apis/storage.k8s.io/v1/volumeattachments/${attachment.metadata.name}`;
+  await plane.until("attached", async () => {
+    const { status } = await plane.api.get<{ status?: { attached: boolean } }>(path);
+    return status?.attached || undefined;
+  });
+  await plane.api.remove(path);
+  await plane.until("detached", async () => ((await plane.api.find(path)) === undefined ? true : undefined));
+  await space.removeClaim("data");
+  assert.equal((await controller.client.controller.listVolumes({})).entries.length, 0);
+  assert.equal(await controller.stop(), 0);
 });
