@@ -13,7 +13,7 @@ export interface Need {
 }
 
 const read = ["get", "list", "watch"];
-const change = [...read, "patch", "update"];
+const change = [...read, "patch"];
 const storage = "storage.k8s.io";
 const snapshot = "snapshot.storage.k8s.io";
 
@@ -28,13 +28,13 @@ const leases: Need = {
 const volumes: readonly Need[] = [
   { group: "", resource: "persistentvolumes", verbs: [...change, "create", "delete"] },
   { group: "", resource: "persistentvolumeclaims", verbs: change },
-  { group: "", resource: "persistentvolumeclaims/status", verbs: ["patch", "update"] },
+  { group: "", resource: "persistentvolumeclaims/status", verbs: ["patch"] },
   { group: storage, resource: "storageclasses", verbs: read },
   { group: storage, resource: "volumeattributesclasses", verbs: read },
   { group: snapshot, resource: "volumesnapshots", verbs: change, snapshots: true },
   { group: snapshot, resource: "volumesnapshotclasses", verbs: read, snapshots: true },
   { group: snapshot, resource: "volumesnapshotcontents", verbs: change, snapshots: true },
-  { group: snapshot, resource: "volumesnapshotcontents/status", verbs: ["patch", "update"], snapshots: true },
+  { group: snapshot, resource: "volumesnapshotcontents/status", verbs: ["patch"], snapshots: true },
   events,
 ];
 
@@ -56,7 +56,7 @@ export function needsOf(role: "node" | "controller", shared: boolean): readonly 
       { group: "", resource: "nodes", verbs: read },
       { group: storage, resource: "csinodes", verbs: read },
       { group: storage, resource: "volumeattachments", verbs: change },
-      { group: storage, resource: "volumeattachments/status", verbs: ["patch", "update"] },
+      { group: storage, resource: "volumeattachments/status", verbs: ["patch"] },
     ];
   }
   return [
@@ -65,7 +65,7 @@ export function needsOf(role: "node" | "controller", shared: boolean): readonly 
     { group: "", resource: "nodes", verbs: read },
     { group: storage, resource: "storageclasses", verbs: read },
     { group: storage, resource: "csinodes", verbs: read },
-    { group: storage, resource: "csistoragecapacities", verbs: read, inNamespace: true },
+    { group: storage, resource: "csistoragecapacities", verbs: read },
     { group: snapshot, resource: "volumesnapshots", verbs: read, snapshots: true },
     { group: snapshot, resource: "volumesnapshotclasses", verbs: read, snapshots: true },
     { group: snapshot, resource: "volumesnapshotcontents", verbs: change, snapshots: true },

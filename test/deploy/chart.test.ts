@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { folder as manifestFolder, rendered } from "../../deploy/manifests.ts";
 import { type Flags, loadConfig } from "../../src/config/load.ts";
+import { needsOf } from "../../src/kubernetes/needs.ts";
 import { codeBlocks, pages } from "../docs/pages.ts";
 import { renderChart } from "../support/cluster/chart.ts";
 import { run } from "../support/run.ts";
@@ -38,7 +39,7 @@ interface Item {
       };
     };
   };
-  readonly rules?: { readonly resources: string[]; readonly verbs: string[] }[];
+  readonly rules?: { readonly apiGroups: string[]; readonly resources: string[]; readonly verbs: string[] }[];
   readonly data?: Record<string, string>;
 }
 
@@ -177,6 +178,29 @@ describe("the chart", () => {
     const named = await items({ secrets: [{ namespace: "keys", name: "pool-key" }] });
     assert.equal(one(named, "Role", /secret-pool-key/).metadata.namespace, "keys");
     assert.deepEqual(resources(await items({ pools: sharedPools }), /-node$/), []);
+  });
+
+  test("roles grant what the helpers need, to the verb, and nothing else", async () => {
+    const cases = [
+      { role: "node", shared: false },
+      { role: "controller", shared: false },
+      { role: "node", shared: true },
+      { role: "controller", shared: true },
+    ] as const;
+    for (const { role, shared } of cases) {
+      const all = await items({ "snapshots.enabled": true, ...(shared ? { pools: sharedPools } : {}) });
+      const granted = all
+        .filter((item) => /Role$/.test(item.kind) && item.metadata.name.endsWith(`-${role}`))
+        .flatMap(({ kind, rules = [] }) =>
+          rules.flatMap(({ apiGroups, resources, verbs }) =>
+            resources.flatMap((resource) => verbs.map((verb) => `${kind} ${apiGroups.join(",")}/${resource} ${verb}`)),
+          ),
+        );
+      const needed = needsOf(role, shared).flatMap(({ group, resource, verbs, inNamespace }) =>
+        verbs.map((verb) => `${inNamespace ? "Role" : "ClusterRole"} ${group}/${resource} ${verb}`),
+      );
+      assert.deepEqual(granted.sort(), needed.sort(), `${role}, ${shared ? "shared" : "local"}`);
+    }
   });
 
   test("policies are there for local pools, unless they were refused", async () => {
