@@ -84,8 +84,6 @@ async function serve(controller: Controller): Promise<void> {
   );
   snapshots.on((change) => {
     if (change.kind !== "removed" && concerns(change)) snapshotQueue.add(keyOfObject(change.object));
-    const content = change.object.status?.boundVolumeSnapshotContentName;
-    if (content !== undefined && change.object.metadata?.deletionTimestamp !== undefined) contentQueue.add(content);
   });
   contents.on(({ kind, object: { metadata, spec } }) => {
     if (kind !== "removed") contentQueue.add(metadata?.name ?? "");

@@ -1,15 +1,15 @@
-/** One content's part: it is protected once it is bound, and is told when its snapshot is being deleted. */
+/** One content's part: it is protected once it is bound. What becomes of it later is its snapshot's to say: without one nothing is deleted,
+ * for objects that were copied from another cluster have none. */
 import { isNotFound } from "../api/api-error.ts";
 import { volumeSnapshotContents } from "../api/resources.ts";
-import { beingDeleted, contentProtection } from "../snapshots/names.ts";
+import { contentProtection } from "../snapshots/names.ts";
 import { tryAgain, Unfit } from "../snapshots/told.ts";
-import { annotate, withFinalizers } from "../snapshots/writer.ts";
+import { withFinalizers } from "../snapshots/writer.ts";
 import type { Controller } from "./context.ts";
-import { pointsBack } from "./relations.ts";
 
 /** Throws a Later for one that nobody can serve. */
 export async function serveContent(controller: Controller, name: string): Promise<void> {
-  const { contents, events, snapshots } = controller;
+  const { contents, events } = controller;
   const content = contents.get(name);
   if (content === undefined) return;
   const { source, volumeSnapshotRef } = content.spec;
@@ -22,11 +22,6 @@ export async function serveContent(controller: Controller, name: string): Promis
     if (content.metadata?.deletionTimestamp === undefined) {
       await withFinalizers(controller, volumeSnapshotContents, contents, content, contentProtection);
     }
-    const snapshot = snapshots.get(volumeSnapshotRef.name, volumeSnapshotRef.namespace);
-    // Without its snapshot nothing is deleted: objects that were copied from another cluster have none.
-    if (snapshot?.metadata?.deletionTimestamp === undefined || !pointsBack(content, snapshot)) return;
-    if (!snapshot.metadata.finalizers?.length) return;
-    await annotate(controller, volumeSnapshotContents, contents, content, beingDeleted, "yes");
   } catch (error) {
     if (isNotFound(error)) return;
     if (!(error instanceof Unfit)) throw error;

@@ -46,6 +46,8 @@ async function advance(controller: Controller, given: VolumeSnapshot): Promise<v
   }
   let snapshot = await withClass(controller, given);
   await releaseClaim(controller, snapshot);
+  // One that asks for another's content gets no protection: nothing of it is there.
+  if (!isMember(snapshot)) findContent(controller, snapshot);
   snapshot = await withFinalizers(controller, volumeSnapshots, controller.snapshots, snapshot, asSourceProtection);
   if (isReady(snapshot) && boundContentOf(snapshot) !== undefined) {
     const content = check(controller, snapshot);

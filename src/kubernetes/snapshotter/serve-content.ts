@@ -52,8 +52,8 @@ async function attempt(
   what: string,
 ): Promise<number | undefined> {
   try {
-    const { status } = await work(snapshotter, content);
-    return status?.readyToUse === true ? undefined : pollAfter(status?.creationTime);
+    const { metadata, status } = await work(snapshotter, content);
+    return status?.readyToUse === true ? undefined : pollAfter(metadata?.creationTimestamp);
   } catch (error) {
     if (snapshotter.signal.aborted) throw error;
     // Only the content itself can be what the API server misses.
@@ -64,10 +64,10 @@ async function attempt(
   }
 }
 
-/** The storage may need seconds or hours until a snapshot is ready: a quarter of the time that it took so far. */
-function pollAfter(creationTime: number | undefined): number {
-  const ageMs = creationTime === undefined ? 0 : Date.now() - creationTime / 1_000_000;
-  return Math.min(longestPollMs, Math.max(shortestPollMs, ageMs / 4));
+/** The storage may need seconds or hours until a snapshot is ready: a quarter of the time that its content has waited. */
+function pollAfter(waitsSince: string | undefined): number {
+  const waitedMs = waitsSince === undefined ? 0 : Date.now() - Date.parse(waitsSince);
+  return Math.min(longestPollMs, Math.max(shortestPollMs, waitedMs / 4));
 }
 
 /** In the content's status, from where it reaches the snapshot, and as an event; once for the same words. */

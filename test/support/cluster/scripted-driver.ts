@@ -5,6 +5,8 @@ import type { Handlers } from "../../../src/csi/dispatch.ts";
 import {
   Controller,
   ControllerServiceCapability_RPC_Type as ControllerRpc,
+  GroupController,
+  GroupControllerServiceCapability_RPC_Type as GroupRpc,
   Identity,
   Node,
   NodeServiceCapability_RPC_Type as NodeRpc,
@@ -31,6 +33,7 @@ export interface ScriptedDriver {
   readonly calls: { readonly rpc: string; readonly request: object }[];
   /** Its answers, by method; what is not there is UNIMPLEMENTED. May be changed at any time. */
   answers: Handlers<typeof Controller>;
+  groupAnswers: Handlers<typeof GroupController>;
 }
 
 const methods = [
@@ -38,24 +41,34 @@ const methods = [
   "controllerModifyVolume",
   "controllerPublishVolume",
   "controllerUnpublishVolume",
+  "createSnapshot",
   "createVolume",
   "deleteVolume",
   "getCapacity",
+  "deleteSnapshot",
+  "getSnapshot",
+  "listSnapshots",
   "listVolumes",
 ] as const;
+const groupMethods = ["createVolumeGroupSnapshot", "deleteVolumeGroupSnapshot", "getVolumeGroupSnapshot"] as const;
 
 /** It ends with the scratch folder. */
 export async function startScripted(scratch: Scratch, options: ScriptedOptions): Promise<ScriptedDriver> {
   const socket = join(mkdtempSync(join(scratch.path, "d-")), "csi.sock");
-  const driver: ScriptedDriver = { name: options.name, socket, calls: [], answers: {} };
+  const driver: ScriptedDriver = { name: options.name, socket, calls: [], answers: {}, groupAnswers: {} };
   /** Notes the call, then answers as the test says. */
-  const scripted = (method: (typeof methods)[number]) => (request: object, call: object) => {
+  const scripted = (method: string, answers: () => object) => (request: object, call: object) => {
     driver.calls.push({ rpc: method, request });
-    const answer = driver.answers[method] as ((request: object, call: object) => Promise<object>) | undefined;
+    const answer = (answers() as Record<string, (request: object, call: object) => Promise<object>>)[method];
     if (answer === undefined) throw new Error(`the test did not expect ${method}`);
     return answer(request, call);
   };
-  const controller = Object.fromEntries(methods.map((name) => [name, scripted(name)])) as Handlers<typeof Controller>;
+  const controller = Object.fromEntries(
+    methods.map((name) => [name, scripted(name, () => driver.answers)]),
+  ) as Handlers<typeof Controller>;
+  const group = Object.fromEntries(
+    groupMethods.map((name) => [name, scripted(name, () => driver.groupAnswers)]),
+  ) as Handlers<typeof GroupController>;
   const server = await serveOn(socket, createLog({ level: "silent", format: "json" }), (dispatcher, grpc) => {
     dispatcher.register(grpc, Identity, {
       probe: () => Promise.resolve({ ready: true }),
@@ -67,6 +80,22 @@ export async function startScripted(scratch: Scratch, options: ScriptedOptions):
           })),
         }),
     });
+    if (options.plugin?.includes("GROUP_CONTROLLER_SERVICE")) {
+      dispatcher.register(grpc, GroupController, {
+        groupControllerGetCapabilities: () =>
+          Promise.resolve({
+            capabilities: [
+              {
+                type: {
+                  case: "rpc" as const,
+                  value: { type: GroupRpc.CREATE_DELETE_GET_VOLUME_GROUP_SNAPSHOT },
+                },
+              },
+            ],
+          }),
+        ...group,
+      });
+    }
     dispatcher.register(grpc, Controller, {
       controllerGetCapabilities: () =>
         Promise.resolve({
