@@ -118,9 +118,10 @@ function nearest(repository: string, folder: string, name: string): string | und
   }
 }
 
+/** `path` within its package. Folders only at its top: deeper ones of these names hold what runs, as dist/doc of yaml. */
 function superfluous(path: string): boolean {
   const name = basename(path);
   if (/^licen[cs]e/i.test(name)) return false;
-  if (/^(node_modules|test|tests|docs?|benchmarks?|examples?|vendor|musl_.*|\..*)$/.test(name)) return true;
+  if (path === name && /^(node_modules|test|tests|docs?|benchmarks?|examples?|vendor|musl_.*|\..*)$/.test(name)) return true;
   return /\.(ts|mts|cts|map|md|markdown|c|cc|h|inc|html|ico|sh|flow|lock|gyp|gypi)$/.test(name);
 }
