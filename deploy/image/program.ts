@@ -122,6 +122,7 @@ function nearest(repository: string, folder: string, name: string): string | und
 function superfluous(path: string): boolean {
   const name = basename(path);
   if (/^licen[cs]e/i.test(name)) return false;
-  if (path === name && /^(node_modules|test|tests|docs?|benchmarks?|examples?|vendor|musl_.*|\..*)$/.test(name)) return true;
+  if (path === name && /^(node_modules|test|tests|docs?|benchmarks?|examples?|vendor|musl_.*|\..*)$/.test(name))
+    return true;
   return /\.(ts|mts|cts|map|md|markdown|c|cc|h|inc|html|ico|sh|flow|lock|gyp|gypi)$/.test(name);
 }

@@ -13,11 +13,12 @@ import { isSystemError } from "./system-error.ts";
 
 const FITHAW = 0xc0045878;
 
+// The long options are those that busybox has too, which is the shell of our image.
 // A signal during the freeze, and a pipe that has nobody at its other end, must not end it before it can thaw.
 const script = `
 trap : TERM INT HUP PIPE
-fsfreeze -f "$1" || exit 1
-trap 'fsfreeze -u "$1" 2>/dev/null' EXIT
+fsfreeze --freeze "$1" || exit 1
+trap 'fsfreeze --unfreeze "$1" 2>/dev/null' EXIT
 echo frozen
 timeout "$2" cat >/dev/null || echo late
 `;
