@@ -32,8 +32,8 @@ export async function serve(args: readonly string[]): Promise<void> {
     log.info({ signal, graceSeconds: config.graceSeconds }, "stopping: running calls may finish");
     const until = performance.now() + config.graceSeconds * 1000;
     const left = () => Math.max(0, until - performance.now());
-    // The helpers are callers of the driver: it answers them until they have ended.
-    await kubernetes?.stop(left());
+    // The helpers are callers of the driver: it answers them until they have ended. The kubelet's calls need their time too.
+    await kubernetes?.stop(left() / 2);
     await driver?.stop(left);
     ending.abort();
   });

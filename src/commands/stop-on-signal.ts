@@ -1,4 +1,5 @@
 /** How a process that serves ends: in order at the first signal, at once at the second, and at once when nobody knows what happened. */
+import { surprise } from "../observe/apart.ts";
 import type { Log } from "../observe/log.ts";
 
 /** A terminal and its shell, or timeout(1), send the same signal to a process and to its group: that is one wish. */
@@ -29,6 +30,8 @@ export function stopOnSignal(log: Log, stop: (signal: string) => Promise<void>):
 /** An error that nobody expected leaves unknown state behind: the process ends, and the next start reads what is there. */
 export function endOnSurprise(log: Log): void {
   const end = (what: string) => (error: unknown) => {
+    // Those of the helpers: the driver goes on, and they are begun again.
+    if (surprise(error)) return;
     log.error({ error }, what);
     process.exit(1);
   };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { startServer } from "../csi/server.ts";
+import { surprise } from "../observe/apart.ts";
 import { createLog } from "../observe/log.ts";
 import { startTestApi } from "./api/test-server.ts";
 import type { HelperContext } from "./helper.ts";
@@ -198,4 +199,29 @@ test("those that look after the cluster need no driver, alone and beside others"
   assert.equal(second.waitsFor("looking"), undefined);
   stop.abort();
   await Promise.all([first.ended, second.ended]);
+});
+
+test("an error that nobody caught begins all of them again, and harms nobody else", async () => {
+  await startDriver();
+  await using api = await startTestApi();
+  const helper = worker();
+  let broke = 0;
+  const breaking = {
+    name: "breaking",
+    run: async ({ signal }: HelperContext) => {
+      if (broke === 0) {
+        broke += 1;
+        // As the process's handler of uncaught errors does, in the same context.
+        setTimeout(() => assert.ok(surprise(new Error("nobody caught it"))), 10);
+        // It does not even end when it is told to.
+        await new Promise(() => {});
+      }
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    },
+  };
+  const running = start({ helpers: [breaking, helper], cluster: api.cluster });
+  await until("it is begun again", () => helper.contexts.length === 2);
+  assert.deepEqual([helper.ended(), logged("nobody caught it")], [1, 1]);
+  assert.equal(running.waitsFor("breaking"), undefined);
+  assert.equal(surprise(new Error("of the main work")), false);
 });

@@ -8,6 +8,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CsiClient, connect } from "../csi/client.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
+import { apart } from "../observe/apart.ts";
 import type { Log } from "../observe/log.ts";
 import { type ApiClient, openClient } from "./api/client.ts";
 import { type Cluster, findCluster } from "./api/cluster.ts";
@@ -74,11 +75,16 @@ export interface RunningHelpers {
 const usual: Timing = { firstWait: 1000, longestWait: 30_000, look: 5000 };
 /** What was said on objects may still be sent when all have ended. */
 const flushWithinMs = 2000;
+const endWithinMs = 2000;
 
 /** Begins at once and goes on until the signal. */
 export function startHelpers(set: HelperSet): RunningHelpers {
   const run = new Run(set);
-  return { waitsFor: (name) => run.waitsFor(name), ended: run.run() };
+  const ended = apart(
+    (error) => run.surprised(error),
+    () => run.run(),
+  );
+  return { waitsFor: (name) => run.waitsFor(name), ended };
 }
 
 class Run {
@@ -88,6 +94,7 @@ class Run {
   /** What all of them wait for, and what one does. */
   #waiting: string | undefined = "it has just begun";
   readonly #failed = new Map<string, string>();
+  #break: (error: unknown) => void = () => {};
 
   constructor(set: HelperSet) {
     this.#set = set;
@@ -98,13 +105,29 @@ class Run {
     return this.#waiting ?? this.#failed.get(name);
   }
 
+  /** What nobody caught may have left any of them half alive: all are begun again. */
+  surprised(error: unknown): void {
+    this.#break(error);
+  }
+
   async run(): Promise<void> {
     const { log, signal } = this.#set;
     try {
       await this.#again("the cluster's helpers", async () => {
+        const broken = new AbortController();
+        const surprised = Promise.withResolvers<never>();
+        this.#break = (error) => {
+          broken.abort();
+          // Those that can still end have a while for it.
+          setTimeout(() => surprised.reject(error), endWithinMs).unref();
+        };
         const api = openClient(this.#cluster(), this.#set.userAgent);
         try {
-          await this.#withCluster(api);
+          const work = this.#withCluster(api, AbortSignal.any([signal, broken.signal])).catch((error: unknown) => {
+            if (!broken.signal.aborted) throw error;
+          });
+          await Promise.race([work, surprised.promise]);
+          if (broken.signal.aborted && !signal.aborted) await surprised.promise;
         } finally {
           api.close();
         }
@@ -116,8 +139,8 @@ class Run {
     }
   }
 
-  async #withCluster(api: ApiClient): Promise<void> {
-    const { beside, alone, signal } = this.#set;
+  async #withCluster(api: ApiClient, signal: AbortSignal): Promise<void> {
+    const { beside, alone } = this.#set;
     const others = alone?.helpers ?? [];
     if (beside === undefined) return this.#led(api, alone?.driverName ?? "", others, signal);
     const csi = connect(beside.csiAddress);

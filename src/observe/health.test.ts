@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import { test } from "node:test";
 import { type Check, type HealthChecks, startHealth } from "./health.ts";
 import { parseHealthPort } from "./health-port.ts";
@@ -38,6 +39,18 @@ test("a check that throws or hangs fails", async () => {
     status: 500,
     text: "[-]a: no driver answers\n[-]b: no answer within 50 ms\n",
   });
+});
+
+test("what is no path harms nobody", async (t) => {
+  const server = await startHealth(loopback, { healthz: [well], livez: [], readyz: [] });
+  t.after(() => server.close());
+  for (const path of ["//", "http://[", "*", "/%", "/constructor", "/healthz/"]) {
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const asking = request({ host: "127.0.0.1", port: server.port, path }, (answer) => resolve(answer.statusCode));
+      asking.once("error", reject).end();
+    });
+    assert.equal(status, 404, path);
+  }
 });
 
 test("another path is 404, another method 405", async () => {

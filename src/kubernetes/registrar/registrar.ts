@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type CsiClient, connect } from "../../csi/client.ts";
 import { socketPathOf } from "../../csi/endpoint.ts";
 import { serveRegistration } from "../../csi/registration.ts";
+import { apart } from "../../observe/apart.ts";
 import type { Log } from "../../observe/log.ts";
 
 export interface RegistrarOptions {
@@ -50,7 +51,11 @@ const usual: Timing = { answer: 5000, firstWait: 1000, longestWait: 15_000, chec
 /** Begins at once and goes on until the signal; whatever fails is logged and tried again. */
 export function startRegistrar(options: RegistrarOptions): Registrar {
   const run = new Run(options);
-  return { waitsFor: () => run.waiting, ended: run.run() };
+  const ended = apart(
+    (error) => options.log.error({ error }, "the registrar met a mistake of ours, and goes on"),
+    () => run.run(),
+  );
+  return { waitsFor: () => run.waiting, ended };
 }
 
 class Run {
