@@ -176,6 +176,11 @@ export const problems = {
     meaning: "The pool has promised too much already.",
     advice: "delete volumes or snapshots, enlarge the pool, or raise its overcommit",
   },
+  GROWTH_TOO_LARGE: {
+    kind: "outOfRange",
+    meaning: "The pool has no room for so large a growth; the volume is as it was.",
+    advice: "ask for less, delete volumes or snapshots, enlarge the pool, or raise its overcommit",
+  },
   TOPOLOGY_UNSATISFIED: {
     kind: "outOfSpace",
     meaning: "No pool of this process is in the topology that was asked for.",
@@ -246,12 +251,15 @@ export type ProblemName = keyof typeof problems;
  */
 export class Problem extends Error {
   readonly code: ProblemName;
+  /** The message without its advice and name. */
+  readonly what: string;
 
   constructor(code: ProblemName, what: string, options?: { cause?: unknown; advice?: string }) {
     const advice = options?.advice ?? problems[code].advice;
     super(`${what}; ${advice} [${code}]`, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = "Problem";
     this.code = code;
+    this.what = what;
   }
 
   get kind(): ProblemKind {

@@ -4,6 +4,7 @@ import { Problem } from "../pools/problem.ts";
 import type { Call, Capability, CapacityRange, Segments, VolumeView } from "./api.ts";
 import { unsupported } from "./capabilities.ts";
 import type { Context } from "./context.ts";
+import { growInPool } from "./growth.ts";
 import { refuseInUse } from "./in-use.ts";
 import { mismatch, sameMap, within } from "./matching.ts";
 import { parseParameters } from "./parameters.ts";
@@ -63,7 +64,7 @@ export class VolumeRules {
       async (progress) => {
         progress.step("growing");
         const current = await stillThere(pool, volume);
-        return pool.grow(current, wanted);
+        return growInPool(pool, current, wanted);
       },
       { goesOn: true },
     );

@@ -7,6 +7,7 @@ import { hasCode } from "../pools/record.ts";
 import type { Call, Capability, CapacityRange, Usage } from "./api.ts";
 import { growAfter } from "./content.ts";
 import type { Context } from "./context.ts";
+import { growInPool } from "./growth.ts";
 import { look } from "./mounted.ts";
 import { stillThere } from "./pool-set.ts";
 import { chooseSize, fits } from "./sizes.ts";
@@ -62,7 +63,7 @@ export class UseRules {
         const record = await this.#at(pool, current, asked.path);
         if (this.#growsAlone && current.size < (asked.capacity.required ?? 0)) {
           progress.step("growing");
-          current = await pool.grow(current, chooseSize(asked.capacity, 0, current.size));
+          current = await growInPool(pool, current, chooseSize(asked.capacity, 0, current.size));
         }
         if (!fits(current.size, asked.capacity)) {
           throw new Problem("SIZE_OUT_OF_RANGE", `the volume has ${current.size} bytes; the controller grows it first`);

@@ -34,7 +34,7 @@ test("controllerExpansion: false: no controller grows, and the node's call grows
       const { blocks, bsize } = statfsSync(place.target);
       assert.ok(blocks * bsize > 0.9 * gib, `${blocks * bsize} bytes`);
     }
-    await refused(grow({ requiredBytes: BigInt(100 * gib) }), "RESOURCE_EXHAUSTED");
+    await refused(grow({ requiredBytes: BigInt(100 * gib) }), "OUT_OF_RANGE", /GROWTH_TOO_LARGE/);
     await place.release();
     await place.take();
     assert.equal((await controller.controllerGetVolume({ volumeId })).volume?.capacityBytes, BigInt(gib));

@@ -59,7 +59,7 @@ test("after a storm of operations by two controllers both sums are what is on th
       else made.set(name, (await rules.create(name, undefined, { size: step })).id);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      const expected = ["OPERATION_RUNNING", "POOL_FULL", "NAME_TAKEN", "VOLUME_NOT_FOUND"];
+      const expected = ["OPERATION_RUNNING", "POOL_FULL", "GROWTH_TOO_LARGE", "NAME_TAKEN", "VOLUME_NOT_FOUND"];
       if (!expected.includes(code)) throw error;
     }
   };
