@@ -80,7 +80,7 @@ test("upstream sidecars with the rights of the chart and no more", async (t) => 
   const nodeOf = ({ spec }: Volume) => /"values":\["(n\d)"\]/.exec(JSON.stringify(spec.nodeAffinity))?.[1];
 
   await t.test("claims are bound where they selected", async () => {
-    for (const node of names) await space.claim(`on-${node}`, { class: "holdfast", selectedNode: node });
+    for (const node of names) await space.claim(`on-${node}`, { class: "holdfast", size: "300Mi", selectedNode: node });
     for (const node of names) assert.equal(nodeOf(await space.bound(`on-${node}`)), node);
     assert.deepEqual([await volumes(n1), await volumes(n2)], [1, 1]);
   });
@@ -97,7 +97,7 @@ test("upstream sidecars with the rights of the chart and no more", async (t) => 
   await t.test("a snapshot and its restore", async () => {
     await space.snapshot("cut", "on-n1", "holdfast");
     await space.snapshotReady("cut");
-    await space.claim("restored", { class: "holdfast", selectedNode: "n1", fromSnapshot: "cut" });
+    await space.claim("restored", { class: "holdfast", size: "300Mi", selectedNode: "n1", fromSnapshot: "cut" });
     assert.equal(nodeOf(await space.bound("restored")), "n1");
   });
 
