@@ -7,13 +7,13 @@
 import { runGroups } from "../support/run-groups.ts";
 import { fifty, fiftyDefaults } from "./fifty.ts";
 import { nodes } from "./nodes.ts";
-import { pods } from "./pods.ts";
+import { pods, podsDefaults } from "./pods.ts";
 import { single } from "./single.ts";
 import { start } from "./start.ts";
 
 await runGroups({
   command: "npm run bench:cluster",
-  groups: { single, fifty, "fifty-defaults": fiftyDefaults, start, pods, nodes },
+  groups: { single, fifty, "fifty-defaults": fiftyDefaults, start, pods, "pods-defaults": podsDefaults, nodes },
   otherPrograms: false,
   prefix: "cluster-",
 });

@@ -10,10 +10,11 @@ import { accepts } from "../support/driver.ts";
 import { atMost, median, type Table } from "../support/figure.ts";
 import { oursOnNode, socketIn } from "./node-sides.ts";
 import { openNodeScene } from "./pods.ts";
+import { raisedLimits } from "./scene.ts";
 import { driverName } from "./sides.ts";
 
 export async function start(bench: Bench): Promise<readonly Table[]> {
-  const { plane, api, kubelet, pool } = await openNodeScene(bench);
+  const { plane, api, kubelet, pool } = await openNodeScene(bench, raisedLimits);
   const watching = new AbortController();
   bench.scratch.later(() => watching.abort());
   const log = createLog({ level: "warn", format: "json" });
