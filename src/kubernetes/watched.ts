@@ -10,8 +10,9 @@ import type { VolumeSnapshotContent } from "./api/snapshot-types.ts";
 import type { HelperContext } from "./helper.ts";
 import { managedBy } from "./snapshots/names.ts";
 
-/** A thousand nodes that start together must not list together. */
-const jitterMs = 2_000;
+/** Milliseconds: a thousand nodes that start together must not list together. */
+export const firstListWithinMs = 2_000;
+const jitterMs = firstListWithinMs;
 
 /** Who wrote which field, which nobody here reads, is the larger half of many objects. */
 export function withoutManagedFields<T extends ApiObject>(object: T): T {

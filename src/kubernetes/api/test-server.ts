@@ -40,7 +40,8 @@ export async function startTestApi(): Promise<TestApi> {
   let oldest = 0;
   let uids = 0;
 
-  const inside = (collection: string, path: string) => path.startsWith(`${collection}/`);
+  const inside = (collection: string, path: string) =>
+    path.startsWith(`${collection}/`) || path.replace(/\/namespaces\/[^/]+(?=\/)/, "").startsWith(`${collection}/`);
   const record = (type: string, path: string, object: Stored) => {
     history.push({ version, type, path, object });
     for (const watch of watches) {
@@ -50,7 +51,12 @@ export async function startTestApi(): Promise<TestApi> {
   const put = (path: string, given: object): Stored => {
     const known = objects.get(path);
     version++;
-    const metadata = { ...(given as Partial<Stored>).metadata, name: path.split("/").at(-1) ?? "" };
+    const namespace = /\/namespaces\/([^/]+)\//.exec(path)?.[1];
+    const metadata = {
+      ...(given as Partial<Stored>).metadata,
+      name: path.split("/").at(-1) ?? "",
+      ...(namespace !== undefined && { namespace }),
+    };
     const uid = known?.metadata.uid ?? `uid-${++uids}`;
     const object: Stored = { ...given, metadata: { ...metadata, uid, resourceVersion: String(version) } };
     objects.set(path, object);

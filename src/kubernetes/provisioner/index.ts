@@ -7,12 +7,13 @@ import type { Informer } from "../api/informer.ts";
 import { Later, openQueue } from "../api/queue.ts";
 import { claims, storageClasses, volumeAttachments, volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
+import { watchClaimsOfNode } from "../claims-of-node.ts";
 import type { HelperContext } from "../helper.ts";
 import { watchVolumes, withoutManagedFields } from "../watched.ts";
 import type { Provisioner, ProvisionerOptions } from "./context.ts";
 import { isAsking } from "./duty.ts";
 import { openIntents } from "./intents.ts";
-import { classNameOf, cloneFinalizer, selectedNodeOf, shownClaim } from "./names.ts";
+import { classNameOf, cloneFinalizer, shownClaim } from "./names.ts";
 import { placesOf } from "./places.ts";
 import { releaseClaim, sourceKey, sourceKeysOf } from "./protect.ts";
 import { serveClaim } from "./provision.ts";
@@ -142,25 +143,20 @@ const defined = ({
   ...(longestWaitMs !== undefined && { longestWaitMs }),
 });
 
-/**
- * The claims that ask this driver for a volume, and those that are kept because they were cloned. For one node: only what selected it or asks
- * for some content, which it may hold.
- */
-function watchAsking({ informers, driver, node }: HelperContext): Informer<PersistentVolumeClaim> {
+/** The claims that ask this driver for a volume, and those that are kept because they were cloned. On a node what concerns it. */
+function watchAsking(context: HelperContext): Informer<PersistentVolumeClaim> {
+  const { informers, driver, node } = context;
+  if (node !== undefined) return watchClaimsOfNode({ ...context, node });
   const keeps = (claim: PersistentVolumeClaim): boolean => {
     const { deletionTimestamp, finalizers } = claim.metadata ?? {};
-    // Its node put the finalizer there, and no other may take it away.
-    const mayBeOurs = node === undefined || selectedNodeOf(claim) === node;
-    if (deletionTimestamp && finalizers?.includes(cloneFinalizer) && mayBeOurs) return true;
-    if (!isAsking(driver.name, claim)) return false;
-    return mayBeOurs || sourceKeysOf(claim).length > 0;
+    if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) return true;
+    return isAsking(driver.name, claim);
   };
   return informers.of(
     claims,
     {
       keep: (claim) => (keeps(claim) ? withoutManagedFields(claim) : undefined),
       indexes: { uid: ({ metadata }) => [metadata?.uid ?? ""], source: sourceKeysOf },
-      ...(node !== undefined && { jitterMs: 2_000 }),
     },
     "claims that ask the driver",
   );

@@ -25,7 +25,8 @@ export async function releaseSnapshot(provisioner: Provisioner, claim: Persisten
   const asked = sourceOf(claim);
   if (asked?.kind !== "snapshot") return;
   const others = provisioner.claims.by("source", sourceKey("snapshot", namespace, asked.name));
-  if (others.some(({ metadata, spec }) => metadata?.uid !== uid && !spec?.volumeName)) return;
+  const waits = ({ metadata, spec }: PersistentVolumeClaim) => !spec?.volumeName && !metadata?.deletionTimestamp;
+  if (others.some((other) => other.metadata?.uid !== uid && waits(other))) return;
   try {
     const snapshot = await provisioner.api.find(volumeSnapshots, { name: asked.name, namespace });
     if (snapshot) await take(provisioner, volumeSnapshots, snapshot, restoreFinalizer);

@@ -4,6 +4,7 @@ import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/c
 import { type Change, type Informer, keyOf, keyOfObject } from "../api/informer.ts";
 import { openQueue } from "../api/queue.ts";
 import { volumeAttributesClasses } from "../api/resources.ts";
+import { watchClaimsOfNode } from "../claims-of-node.ts";
 import type { HelperContext } from "../helper.ts";
 import { watchClaims, watchVolumes, withoutManagedFields } from "../watched.ts";
 import { growthStatusOf, requestOf, wantsGrowth } from "./claim-sizes.ts";
@@ -46,7 +47,8 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
     if (!signal.aborted) await once(signal, "abort");
     return;
   }
-  const claims = watchClaims(context);
+  const ofNode = context.node === undefined ? undefined : watchClaimsOfNode({ ...context, node: context.node });
+  const claims = ofNode ?? watchClaims(context);
   const volumes = watchVolumes(context);
   await Promise.all([claims.synced, volumes.synced]);
   const timeoutMs = options.timeoutMs ?? 60_000;
@@ -55,7 +57,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
 
   /** Gives back how to add a claim. */
   const serve = (work: Work, concerns: (change: Change<PersistentVolumeClaim>) => boolean) => {
-    const queue = openClaimQueue(context, options, claims, volumes, work);
+    const queue = openClaimQueue(context, options, claims, volumes, work, (key) => ofNode?.seek(key));
     ends.push(
       claims.on((change) => {
         if (change.kind === "removed") work.forget(change.object.metadata?.uid ?? "");
@@ -95,6 +97,7 @@ function openClaimQueue(
   claims: Informer<PersistentVolumeClaim>,
   volumes: Informer<PersistentVolume>,
   work: Work,
+  seek: (key: string) => Promise<unknown> | undefined,
 ) {
   const find = (key: string) => {
     const [namespace = "", name = ""] = key.split("/");
@@ -110,6 +113,7 @@ function openClaimQueue(
       longestWaitMs: options.longestWaitMs ?? 300_000,
       fields: (key) => ({ claim: key, volume: find(key)?.volume.metadata?.name }),
       async run(key) {
+        await seek(key);
         const found = find(key);
         return found && work.turn(found.claim, found.volume);
       },
