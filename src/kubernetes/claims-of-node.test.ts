@@ -50,7 +50,8 @@ test("a node keeps the claims that select it, ask for content, or have their vol
   const volumes = watchVolumes(context);
   const claims = watchClaimsOfNode(context);
   await Promise.all([claims.synced, volumes.synced]);
-  const names = () => [...claims.all()].map(({ metadata }) => metadata?.name).sort();
+  const names = () =>
+    [...claims.all()].map(({ metadata }) => metadata?.name ?? "").toSorted((a, b) => a.localeCompare(b));
   assert.deepEqual(names(), ["clone", "mine"]);
 
   assert.equal(await claims.seek("a/late"), undefined);

@@ -253,15 +253,19 @@ export class Space {
   /** What the events of this namespace say, the oldest first: one line each. */
   async events(): Promise<string[]> {
     type Event = {
+      metadata: { resourceVersion: string };
       reason: string;
       message: string;
       lastTimestamp: string | null;
       involvedObject: { kind: string; name: string };
     };
     const events = await this.api.list<Event>(`${this.#core}/events`);
-    return events
-      .sort((one, other) => (one.lastTimestamp ?? "").localeCompare(other.lastTimestamp ?? ""))
-      .map(({ involvedObject: { kind, name }, reason, message }) => `${kind}/${name} ${reason}: ${message}`);
+    return (
+      events
+        // Timestamps are whole seconds.
+        .sort((one, other) => Number(one.metadata.resourceVersion) - Number(other.metadata.resourceVersion))
+        .map(({ involvedObject: { kind, name }, reason, message }) => `${kind}/${name} ${reason}: ${message}`)
+    );
   }
 
   /** Waits until an event of this namespace has these words. */

@@ -47,7 +47,10 @@ const run = helpers[name as keyof typeof helpers];
 await run(
   { api, csi, driver, events, log, signal: stop.signal, informers, ...(node !== undefined && { node }) },
   options,
-);
+).catch((error: unknown) => {
+  // One that is told to end before its first lists are in rejects.
+  if (!stop.signal.aborted) throw error;
+});
 await events.flush();
 csi.close();
 api.close();
