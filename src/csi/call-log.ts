@@ -13,6 +13,15 @@ const subjects: readonly (readonly [field: string, shown: string])[] = [
   ["nodeId", "node"],
 ];
 
+/** Asked every few seconds by those who watch, and by a kubelet before each of its calls: what went well is no news. */
+const questions: ReadonlySet<string> = new Set([
+  "Probe",
+  "GetPluginInfo",
+  "GetPluginCapabilities",
+  "ControllerGetCapabilities",
+  "NodeGetCapabilities",
+]);
+
 const longestSubject = 160;
 
 export interface Failure {
@@ -41,8 +50,7 @@ export function logCall(
     requestId: call.requestId,
     ...(failure === undefined ? {} : { problem: failure.problem, message: failure.message }),
   };
-  // Somebody probes every few seconds.
-  if (failure === undefined && call.rpc === "Probe") log.debug(entry, "call");
+  if (failure === undefined && questions.has(call.rpc)) log.debug(entry, "call");
   else if (failure === undefined) log.info(entry, "call");
   else if (failure.error !== undefined) log.error({ ...entry, error: failure.error }, "call");
   else if (failure.code === status.INTERNAL || failure.code === status.DATA_LOSS) log.error(entry, "call");
