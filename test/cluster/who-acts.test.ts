@@ -176,16 +176,19 @@ test("who acts", async (t) => {
   });
 
   await t.test("a volume is deleted by its node only", async () => {
+    await space.claim("last", { class: "waits", selectedNode: "n1" });
+    const { metadata } = await space.bound("last");
     await provisioners.n1.stop();
-    const { metadata } = await space.bound("on-n1");
-    await plane.api.remove(claimPath("on-n1"));
+    await plane.api.remove(claimPath("last"));
     await plane.until("it is released", async () => {
       const { status } = await plane.api.get<Volume>(`/api/v1/persistentvolumes/${metadata.name}`);
       return status.phase === "Released" || undefined;
     });
-    assert.equal((await volumes("n1")).length, 2);
+    assert.equal((await volumes("n1")).length, 3);
     provisioners.n1 = start("n1");
-    await plane.until("it is gone", async () => ((await volumes("n1")).length === 1 ? true : undefined));
+    await plane.until("it is gone", async () => ((await volumes("n1")).length === 2 ? true : undefined));
+    await space.removeClaim("on-n1");
+    assert.equal((await volumes("n1")).length, 1);
     await space.removeClaim("on-n2");
     assert.equal((await volumes("n2")).length, 0);
   });

@@ -10,6 +10,7 @@ import type { HelperContext } from "../helper.ts";
 import { driverParameters } from "../provisioner/parameters.ts";
 import { placesOf } from "../provisioner/places.ts";
 import { distinct, type Segment } from "../provisioner/topology.ts";
+import { allSynced } from "../synced.ts";
 import { watchVolumes, withoutManagedFields } from "../watched.ts";
 import { capacityObject, isNews, nameOf, type Room, type Spot, selectorOf } from "./object.ts";
 
@@ -114,7 +115,7 @@ export async function runCapacity(context: HelperContext, options: CapacityOptio
     }
   };
 
-  for (const watched of [classes, volumes, places]) await watched.synced;
+  if (!(await allSynced([classes, volumes, places], signal))) return;
   const queue = openQueue(
     {
       name: "capacity",

@@ -6,6 +6,7 @@ import { openQueue } from "../api/queue.ts";
 import { claims, csiNodes, nodes, storageCapacities, storageClasses } from "../api/resources.ts";
 import { isAsking } from "../provisioner/duty.ts";
 import { classNameOf, selectedNodeOf, shownClaim } from "../provisioner/names.ts";
+import { allSynced } from "../synced.ts";
 import { withoutManagedFields } from "../watched.ts";
 import type { ClusterRolesContext, ClusterRolesOptions, Roles } from "./context.ts";
 import { takeBackFromGone } from "./gone-nodes.ts";
@@ -19,7 +20,7 @@ export async function runClusterRoles(context: ClusterRolesContext, options: Clu
   const { driverName, log, signal } = context;
   const roles = watch(context);
   const { claims: asking, classes, capacities, nodes: known, registered } = roles;
-  for (const watched of [asking, classes, capacities, known, registered]) await watched.synced;
+  if (!(await allSynced([asking, classes, capacities, known, registered], signal))) return;
   const immediate = new ImmediateClaims(roles, options.refusedForMs ?? 60_000);
   const missedSince = new Map<string, number>();
 

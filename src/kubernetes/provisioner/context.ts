@@ -29,6 +29,8 @@ export interface ProvisionerOptions {
   readonly timeoutMs?: number;
   /** How many claims, and how many volumes to be deleted, at once. Absent: 50. */
   readonly workers?: number;
+  /** How often it is looked for volumes without an object, in milliseconds. Absent: after a minute, then every hour. */
+  readonly reportEveryMs?: number;
   /** The first wait after a failure, and the longest, in milliseconds. Absent: 1,000 and 300,000. */
   readonly firstWaitMs?: number;
   readonly longestWaitMs?: number;
@@ -42,6 +44,8 @@ export interface Provisioner extends HelperContext {
   readonly classes: Informer<StorageClass>;
   readonly places: Places;
   readonly intents: Intents;
+  /** UIDs of claims whose intent is about to end: their source needs no protection any more. */
+  readonly ending: Set<string>;
   /** Whether the driver has a topology. */
   readonly withTopology: boolean;
   /** For one node: whether it holds the snapshot or volume whose content the claim asks for, as far as is known here. */

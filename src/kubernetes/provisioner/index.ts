@@ -9,6 +9,7 @@ import { claims, storageClasses, volumeAttachments, volumeSnapshotContents } fro
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { watchClaimsOfNode } from "../claims-of-node.ts";
 import type { HelperContext } from "../helper.ts";
+import { allSynced } from "../synced.ts";
 import { watchVolumes, withoutManagedFields } from "../watched.ts";
 import type { Provisioner, ProvisionerOptions } from "./context.ts";
 import { isAsking } from "./duty.ts";
@@ -18,6 +19,7 @@ import { placesOf } from "./places.ts";
 import { releaseClaim, sourceKey, sourceKeysOf } from "./protect.ts";
 import { serveClaim } from "./provision.ts";
 import { serveVolume } from "./remove.ts";
+import { reportStrays } from "./strays.ts";
 
 export type { ProvisionerOptions } from "./context.ts";
 
@@ -38,12 +40,13 @@ export async function runProvisioner(context: HelperContext, options: Provisione
     classes: context.informers.of(storageClasses, { keep: withoutManagedFields }),
     places: placesOf(context),
     intents: await openIntents(options.intentsFolder, log),
+    ending: new Set(),
     withTopology: driver.plugin.has("VOLUME_ACCESSIBILITY_CONSTRAINTS"),
     holds: (claim) => holds(context, volumes, contents, claim),
   };
   const attachments = driver.controller.has("PUBLISH_UNPUBLISH_VOLUME") ? watchAttachments(context) : undefined;
   const { claims: asking, classes, places } = provisioner;
-  for (const watched of [volumes, asking, classes, places, contents, attachments]) await watched?.synced;
+  if (!(await allSynced([volumes, asking, classes, places, contents, attachments], signal))) return;
 
   const shared = {
     workers: options.workers ?? 50,
@@ -118,7 +121,9 @@ export async function runProvisioner(context: HelperContext, options: Provisione
   for (const { claim } of provisioner.intents.all()) claimQueue.add(claim.uid);
 
   log.info({ driver: driver.name, ...(context.node !== undefined && { node: context.node }) }, "the provisioner works");
+  const reporting = reportStrays(provisioner, options.reportEveryMs, options.reportEveryMs);
   if (!signal.aborted) await once(signal, "abort");
+  await reporting;
   await Promise.all([claimQueue.stop(), volumeQueue.stop(), sourceQueue.stop()]);
 }
 

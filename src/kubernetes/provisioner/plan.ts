@@ -27,6 +27,8 @@ export interface Plan {
   readonly parameters: Readonly<Record<string, string>>;
   readonly mutableParameters: Readonly<Record<string, string>>;
   readonly source?: Source;
+  /** The source's object, in the claim's namespace. */
+  readonly from?: { readonly kind: Source["kind"]; readonly name: string };
   readonly topology?: Requirement;
   readonly secret?: Secret;
   /** The volume's object without what the driver's answer tells. */

@@ -58,7 +58,7 @@ export async function planFor(
     }),
     parameters: { ...parameters.forDriver, ...metadata },
     mutableParameters: await mutableParameters(provisioner, claim),
-    ...(found && { source: { kind: found.kind, id: found.id } }),
+    ...(found && { source: { kind: found.kind, id: found.id }, from: { kind: found.kind, name: found.name } }),
     ...(topology && { topology }),
     ...(secret && { secret }),
     volume,

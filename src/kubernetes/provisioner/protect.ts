@@ -5,32 +5,49 @@ import { type ApiObject, claims, type Resource, volumeSnapshots } from "../api/r
 import type { VolumeSnapshot } from "../api/snapshot-types.ts";
 import type { Provisioner } from "./context.ts";
 import { cloneFinalizer, restoreFinalizer } from "./names.ts";
-import { askedOf, type Found } from "./sources.ts";
+import type { Plan } from "./plan.ts";
+import { askedOf } from "./sources.ts";
 
-/** Before the driver is asked. May be called twice. Conflict when the source was changed since it was read. */
-export async function protect(provisioner: Provisioner, { claim, snapshot }: Found): Promise<void> {
-  if (claim) await put(provisioner, claims, claim, cloneFinalizer);
+/**
+ * Before the driver is asked, each time: whoever did it before may have been killed. A source that is gone, or that this account may not
+ * write, is left: the driver will say what it thinks of it. Conflict when another writes it at the same moment.
+ */
+export async function protect(provisioner: Provisioner, { from, claim: { namespace, name } }: Plan): Promise<void> {
+  if (from === undefined) return;
+  const ref = { name: from.name, namespace };
   try {
-    if (snapshot) await put(provisioner, volumeSnapshots, snapshot, restoreFinalizer);
+    if (from.kind === "snapshot") {
+      const snapshot = await provisioner.api.find(volumeSnapshots, ref);
+      if (snapshot) await put(provisioner, volumeSnapshots, snapshot, restoreFinalizer);
+    } else {
+      const source = await provisioner.api.find(claims, ref);
+      if (source) await put(provisioner, claims, source, cloneFinalizer);
+    }
   } catch (error) {
-    // The upstream provisioner's rights of old did not include this, and it went without.
     if (!isForbidden(error)) throw error;
-    provisioner.log.debug({ snapshot: snapshot?.metadata?.name }, "a snapshot can't be protected while it is restored");
+    provisioner.log.debug(
+      { claim: `${namespace}/${name}`, source: from.name },
+      "the source can't be protected meanwhile",
+    );
   }
 }
 
-/** After the volume's object is there, or will never be: unless another claim waits for the same snapshot. */
-export async function releaseSnapshot(provisioner: Provisioner, claim: PersistentVolumeClaim): Promise<void> {
-  const { namespace = "", uid } = claim.metadata ?? {};
-  const asked = sourceOf(claim);
-  if (asked?.kind !== "snapshot") return;
-  const others = provisioner.claims.by("source", sourceKey("snapshot", namespace, asked.name));
-  const waits = ({ metadata, spec }: PersistentVolumeClaim) => !spec?.volumeName && !metadata?.deletionTimestamp;
-  if (others.some((other) => other.metadata?.uid !== uid && waits(other))) return;
+/**
+ * When the volume's object is there, or will never be: unless another is being made from the same snapshot. Of two that end at the same moment
+ * both may do it. May be called twice.
+ */
+export async function releaseSnapshot(provisioner: Provisioner, { from, claim }: Plan): Promise<void> {
+  if (from?.kind !== "snapshot") return;
+  const { api, intents, ending } = provisioner;
+  const needs = (other: Plan) =>
+    other.from?.kind === "snapshot" && other.from.name === from.name && other.claim.namespace === claim.namespace;
+  ending.add(claim.uid);
   try {
-    const snapshot = await provisioner.api.find(volumeSnapshots, { name: asked.name, namespace });
+    if (intents.all().some((other) => !ending.has(other.claim.uid) && needs(other))) return;
+    const snapshot = await api.find(volumeSnapshots, { name: from.name, namespace: claim.namespace });
     if (snapshot) await take(provisioner, volumeSnapshots, snapshot, restoreFinalizer);
   } catch (error) {
+    ending.delete(claim.uid);
     if (!isForbidden(error)) throw error;
   }
 }
@@ -66,7 +83,9 @@ type Guarded = PersistentVolumeClaim | VolumeSnapshot;
 
 async function put<T extends Guarded>(provisioner: Provisioner, kind: Resource<T>, object: T, finalizer: string) {
   const had = object.metadata?.finalizers ?? [];
-  if (!had.includes(finalizer)) await write(provisioner, kind, object, [...had, finalizer]);
+  // What is being deleted gets no more finalizers.
+  if (!had.includes(finalizer) && !object.metadata?.deletionTimestamp)
+    await write(provisioner, kind, object, [...had, finalizer]);
 }
 
 async function take<T extends Guarded>(provisioner: Provisioner, kind: Resource<T>, object: T, finalizer: string) {

@@ -12,8 +12,8 @@ import { makeVolume, writeVolume } from "./make.ts";
 import { classNameOf, selectedNodeAnnotation, selectedNodeOf, shownClaim, volumeNameOf } from "./names.ts";
 import type { Plan } from "./plan.ts";
 import { NodeGone, planFor } from "./prepare.ts";
-import { protect, releaseSnapshot } from "./protect.ts";
-import { settle } from "./settle.ts";
+import { protect } from "./protect.ts";
+import { over, settle } from "./settle.ts";
 import { askedOf, findSource } from "./sources.ts";
 
 /** What can't be done will hardly be possible in a moment; the class or the claim must change first. */
@@ -37,7 +37,6 @@ export async function serveClaim(provisioner: Provisioner, uid: string): Promise
     if (begun === undefined) return;
     const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now));
     if (settled === "ours") throw new Later("the claim is ours again", 10);
-    if (claim) await releaseSnapshot(provisioner, claim);
     return;
   }
   const plan = begun ?? (await planned(provisioner, claim));
@@ -62,7 +61,6 @@ async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): 
     const plan = await planFor(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
     // Read here once in vain, so that a secret that is missing leaves nothing begun.
     await secretValues(provisioner.api, plan.secret);
-    if (found) await protect(provisioner, found);
     await intents.begin(plan);
     return plan;
   } catch (error) {
@@ -72,20 +70,20 @@ async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): 
 }
 
 async function carryOut(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan): Promise<void> {
-  const { events, intents, claims: known } = provisioner;
+  const { events, claims: known } = provisioner;
   const { uid } = plan.claim;
   const slow = setTimeout(
     () => events.normal(claims, claim, "Provisioning", `the volume for ${shownClaim(claim)} is being made`),
     quietMs,
   );
   try {
+    await protect(provisioner, plan);
     const made = await makeVolume(provisioner, plan);
     const [now] = known.by("uid", uid);
     if (now === undefined || !isOurs(provisioner, now)) throw new Later("the claim changed meanwhile", 10);
     const volume = await writeVolume(provisioner, plan, made);
     if (volume.spec?.csi?.volumeHandle !== made.volumeId) throw new Later("another's volume was first", 10);
-    await intents.end(uid);
-    await releaseSnapshot(provisioner, claim);
+    await over(provisioner, plan);
     events.normal(claims, claim, "ProvisioningSucceeded", `the volume ${plan.name} was made`);
   } catch (error) {
     await failed(provisioner, claim, plan, error);
@@ -95,21 +93,16 @@ async function carryOut(provisioner: Provisioner, claim: PersistentVolumeClaim, 
 }
 
 async function failed(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan, error: unknown) {
-  const { intents } = provisioner;
   // Not the driver's answer: what it did stands, and the same call will tell it again.
   if (!(error instanceof CsiError)) {
     if (error instanceof Later) throw error;
     refuse(provisioner, claim, error);
   }
   if (isOutOfRoom(error)) {
-    await intents.end(plan.claim.uid);
-    await releaseSnapshot(provisioner, claim);
+    await over(provisioner, plan);
     return outOfRoom(provisioner, claim, plan, explain(error));
   }
-  if (!mayStillRun(error)) {
-    await intents.end(plan.claim.uid);
-    await releaseSnapshot(provisioner, claim);
-  }
+  if (!mayStillRun(error)) await over(provisioner, plan);
   return refuse(provisioner, claim, error);
 }
 
@@ -142,14 +135,13 @@ async function takeBack(provisioner: Provisioner, claim: PersistentVolumeClaim, 
 }
 
 /** Says on the claim what stands in its way; it is tried again later. */
-function refuse({ events, log }: Provisioner, claim: PersistentVolumeClaim, error: unknown): never {
+function refuse({ events }: Provisioner, claim: PersistentVolumeClaim, error: unknown): never {
   const why = explain(error);
   // When the API server is away, or the claim was just written, it is nothing that a person could mend.
   if (error instanceof ApiError && (error.status === 0 || error.status >= 500 || isConflict(error))) {
     throw new Later(why);
   }
   events.warning(claims, claim, "ProvisioningFailed", why);
-  log.warn({ claim: shownClaim(claim), why }, "the claim gets no volume yet");
   const hopeless = error instanceof CsiError && error.code === "INVALID_ARGUMENT";
   throw new Later(why, hopeless ? hopelessWaitMs : undefined);
 }

@@ -11,6 +11,7 @@ import { secretValues } from "../secret-values.ts";
 import type { Provisioner } from "./context.ts";
 import { deleteVolume, makeVolume, WrongVolume } from "./make.ts";
 import type { Made, Plan } from "./plan.ts";
+import { releaseSnapshot } from "./protect.ts";
 
 export type Settled =
   /** The intent is over. */
@@ -24,7 +25,7 @@ export async function settle(
   plan: Plan,
   isOurs: (claim: PersistentVolumeClaim) => boolean,
 ): Promise<Settled> {
-  const { intents, log } = provisioner;
+  const { log } = provisioner;
   const subject = { claim: `${plan.claim.namespace}/${plan.claim.name}`, volume: plan.name };
   const before = await verdictOf(provisioner, plan, undefined, isOurs);
   if (before === "ours") return "ours";
@@ -39,7 +40,7 @@ export async function settle(
       log.info({ ...subject, id: made.volumeId }, "a volume that no claim got was deleted");
     }
   }
-  await intents.end(plan.claim.uid);
+  await over(provisioner, plan);
   return "done";
 }
 
@@ -81,4 +82,11 @@ async function whatWasMade(provisioner: Provisioner, plan: Plan): Promise<Made |
     provisioner.log.error(subject, "a volume that nobody asked for has the name of one that was begun: it is left");
     return undefined;
   }
+}
+
+/** Nothing of it is under way any more. In this order: what is killed between is settled by the next start. */
+export async function over(provisioner: Provisioner, plan: Plan): Promise<void> {
+  await releaseSnapshot(provisioner, plan);
+  await provisioner.intents.end(plan.claim.uid);
+  provisioner.ending.delete(plan.claim.uid);
 }

@@ -26,8 +26,8 @@ export type Asked =
 export interface Found extends Source {
   /** The node that holds the source. Undefined: it does not tell, or it is not one node's. */
   readonly holder?: Holder;
-  readonly snapshot?: VolumeSnapshot;
-  readonly claim?: PersistentVolumeClaim;
+  /** Of the VolumeSnapshot or claim. */
+  readonly name: string;
 }
 
 export interface Holder {
@@ -96,7 +96,7 @@ async function findSnapshot(
   return {
     kind: "snapshot",
     id,
-    snapshot,
+    name,
     ...(node !== undefined && { holder: { here: node === context.node, node } }),
   };
 }
@@ -150,7 +150,7 @@ async function findVolume(context: Seeker, claim: PersistentVolumeClaim, name: s
   const [ours, theirs] = [claim.spec?.volumeMode ?? "Filesystem", volume.spec?.volumeMode ?? "Filesystem"];
   if (ours !== theirs) throw new Error(`the claim is ${ours}, and ${name}, which is to be cloned, is ${theirs}`);
   const holder = holderOf(context, volume);
-  return { kind: "volume", id: csi.volumeHandle, claim: source, ...(holder && { holder }) };
+  return { kind: "volume", id: csi.volumeHandle, name, ...(holder && { holder }) };
 }
 
 /** Which node a volume is pinned to. */
