@@ -24,6 +24,6 @@ export function attacher(parent: Command): void {
     .action(async () => {
       const options = command.opts<AttacherOptions>();
       const asked = { ...common(options), compareMs: options.reconcileSync };
-      await runClusterHelper(command, options, helper(asked), upstreamLeases.attacher);
+      await runClusterHelper(command, options, [helper(asked)], upstreamLeases.attacher);
     });
 }

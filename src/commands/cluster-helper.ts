@@ -45,11 +45,11 @@ export function common(options: ClusterOptions): { readonly timeoutMs?: number; 
   };
 }
 
-/** Starts the helper beside the driver; the process ends at SIGTERM or SIGINT. */
+/** Starts the helper, and what belongs to it, beside the driver; the process ends at SIGTERM or SIGINT. */
 export async function runClusterHelper(
   command: Command,
   options: ClusterOptions,
-  helper: Helper,
+  helpers: readonly [Helper, ...Helper[]],
   lease: (driver: string) => string,
 ): Promise<void> {
   const { kubeconfig, nodeDeployment, nodeId, leaderElection, leaderElectionNamespace: namespace } = options;
@@ -62,15 +62,17 @@ export async function runClusterHelper(
   ]);
   // A wrong kubeconfig is a mistake of the command line; what becomes wrong later is waited for.
   findCluster(kubeconfig);
-  await runHelper(helper.name, options, ({ csiAddress, log, signal }) => {
+  const [{ name }] = helpers;
+  await runHelper(name, options, ({ csiAddress, log, signal }) => {
     const running = startHelpers({
       log,
       signal,
-      beside: { csiAddress, helpers: [helper], ...(nodeDeployment && nodeId !== undefined ? { node: nodeId } : {}) },
-      userAgent: `holdfast-${helper.name}/${version()}`,
+      beside: { csiAddress, helpers, ...(nodeDeployment && nodeId !== undefined ? { node: nodeId } : {}) },
+      userAgent: `holdfast-${name}/${version()}`,
       ...(kubeconfig === undefined ? {} : { cluster: kubeconfig }),
       ...(leaderElection ? { lease: { name: lease, ...(namespace === undefined ? {} : { namespace }) } } : {}),
     });
-    return { waitsFor: () => running.waitsFor(helper.name), ended: running.ended };
+    const waitsFor = () => helpers.map((each) => running.waitsFor(each.name)).find((why) => why !== undefined);
+    return { waitsFor, ended: running.ended };
   });
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { provisioner as helper, upstreamLeases } from "../kubernetes/helpers.ts";
+import { capacity, provisioner as helper, upstreamLeases } from "../kubernetes/helpers.ts";
 import { type ClusterOptions, common, runClusterHelper, withCluster } from "./cluster-helper.ts";
 import { absolutePathOf } from "./options.ts";
 
@@ -11,6 +11,7 @@ interface ProvisionerOptions extends ClusterOptions {
   readonly extraCreateMetadata?: boolean;
   readonly controllerPublishReadonly?: boolean;
   readonly allowModeChange?: boolean;
+  readonly enableCapacity?: boolean;
 }
 
 export function provisioner(parent: Command): void {
@@ -32,6 +33,7 @@ export function provisioner(parent: Command): void {
     .option("--extra-create-metadata", "tells the driver the names of claim and volume")
     .option("--controller-publish-readonly", "publishes a volume that can only be read so")
     .option("--allow-mode-change", "a restore may change between block and file system without the content's consent")
+    .option("--enable-capacity", "publishes what the driver has left, for the scheduler, in the namespace of the Lease")
     .action(async () => {
       const options = command.opts<ProvisionerOptions>();
       const asked = {
@@ -44,6 +46,8 @@ export function provisioner(parent: Command): void {
         publishReadonly: options.controllerPublishReadonly ?? false,
         allowModeChange: options.allowModeChange ?? false,
       };
-      await runClusterHelper(command, options, helper(asked), upstreamLeases.provisioner);
+      const namespace = options.leaderElectionNamespace;
+      const told = options.enableCapacity ? [capacity(namespace === undefined ? {} : { namespace })] : [];
+      await runClusterHelper(command, options, [helper(asked), ...told], upstreamLeases.provisioner);
     });
 }

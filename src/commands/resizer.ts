@@ -9,6 +9,6 @@ export function resizer(parent: Command): void {
     .description("Grows the volumes of a CSI driver, ours or any other, as their claims ask for it.");
   withCluster(command).action(async () => {
     const options = command.opts<ClusterOptions>();
-    await runClusterHelper(command, options, helper(common(options)), upstreamLeases.resizer);
+    await runClusterHelper(command, options, [helper(common(options))], upstreamLeases.resizer);
   });
 }

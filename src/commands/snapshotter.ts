@@ -30,6 +30,6 @@ export function snapshotter(parent: Command): void {
         groupNamePrefix: options.groupsnapshotNamePrefix,
         extraCreateMetadata: options.extraCreateMetadata ?? false,
       };
-      await runClusterHelper(command, options, helper(asked), upstreamLeases.snapshotter);
+      await runClusterHelper(command, options, [helper(asked)], upstreamLeases.snapshotter);
     });
 }

@@ -94,7 +94,17 @@ test("each helper as a command of its own, under a Lease", async (t) => {
   const space = await makeSpace(plane, "mine");
   const common = ["--csi-address", driver.socket, "--kubeconfig", plane.admin, "--leader-election"];
   const helpers = ["provisioner", "attacher", "resizer", "snapshotter"].map((name) =>
-    startHoldfast(plane, [name, ...common, "--leader-election-namespace", "mine"], { name }),
+    startHoldfast(
+      plane,
+      [
+        name,
+        ...common,
+        "--leader-election-namespace",
+        "mine",
+        ...(name === "provisioner" ? ["--enable-capacity"] : []),
+      ],
+      { name },
+    ),
   );
   const leaseNames = async () => {
     const path = "/apis/coordination.k8s.io/v1/namespaces/mine/leases";
@@ -111,6 +121,8 @@ test("each helper as a command of its own, under a Lease", async (t) => {
     "external-snapshotter-leader-local-csi-holdfast",
     "local-csi-holdfast",
   ]);
+  const capacities = "/apis/storage.k8s.io/v1/namespaces/mine/csistoragecapacities";
+  await plane.until("capacity is told", async () => (await plane.api.list(capacities)).length > 0 || undefined);
   await space.removeClaim("data");
   for (const helper of helpers) assert.equal(await helper.stop(), 0);
 });
