@@ -69,6 +69,7 @@ export function needsOf(role: "node" | "controller", shared: boolean): readonly 
     { group: snapshot, resource: "volumesnapshots", verbs: read, snapshots: true },
     { group: snapshot, resource: "volumesnapshotclasses", verbs: read, snapshots: true },
     { group: snapshot, resource: "volumesnapshotcontents", verbs: change, snapshots: true },
+    { group: "groupsnapshot.storage.k8s.io", resource: "volumegroupsnapshotcontents", verbs: change, snapshots: true },
     leases,
     events,
   ];

@@ -71,7 +71,15 @@ export interface VolumeGroupSnapshot {
   readonly metadata?: ObjectMeta;
   readonly spec: {
     readonly source: {
-      readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+      readonly selector?: {
+        readonly matchLabels?: Readonly<Record<string, string>>;
+        readonly matchExpressions?: readonly {
+          readonly key: string;
+          /** In, NotIn, Exists, DoesNotExist. */
+          readonly operator: string;
+          readonly values?: readonly string[];
+        }[];
+      };
       readonly volumeGroupSnapshotContentName?: string;
     };
     readonly volumeGroupSnapshotClassName?: string;

@@ -1,6 +1,7 @@
 /** What every part of the snapshot-controller is given: the cluster, and no driver. */
 import type { PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
 import type { Informer } from "../api/informer.ts";
+import type { Resource } from "../api/resources.ts";
 import type {
   VolumeGroupSnapshot,
   VolumeGroupSnapshotContent,
@@ -32,6 +33,7 @@ export interface Controller extends ClusterContext {
 }
 
 export interface GroupInformers {
+  readonly kind: Resource<VolumeGroupSnapshot>;
   readonly snapshots: Informer<VolumeGroupSnapshot>;
   /** Index `handle`: the group's ID at the driver. */
   readonly contents: Informer<VolumeGroupSnapshotContent>;

@@ -43,7 +43,8 @@ async function contentOf(
   return content !== undefined && pointsBack(content, snapshot) ? content : undefined;
 }
 
-function refuseWhileRestored({ claims }: Controller, snapshot: VolumeSnapshot): void {
+/** Throws an Unfit while a claim is being restored from it. */
+export function refuseWhileRestored({ claims }: Pick<Controller, "claims">, snapshot: VolumeSnapshot): void {
   const { name, namespace } = refOf(snapshot);
   for (const { metadata, spec, status } of claims.all()) {
     if (metadata?.namespace !== namespace || status?.phase !== "Pending") continue;

@@ -10,6 +10,7 @@ import type { VolumeSnapshot } from "../api/snapshot-types.ts";
 import { waitForSnapshotKinds } from "../snapshots/kinds.ts";
 import { watchClaims, withoutManagedFields } from "../watched.ts";
 import type { ClusterContext, Controller, SnapshotControllerOptions } from "./context.ts";
+import { serveGroups } from "./groups/index.ts";
 import { groupOf, isReady } from "./relations.ts";
 import { serveContent } from "./serve-content.ts";
 import { serveSnapshot } from "./serve-snapshot.ts";
@@ -100,8 +101,10 @@ async function serve(controller: Controller): Promise<void> {
     if (source?.metadata?.deletionTimestamp !== undefined) snapshotQueue.add(keyOfObject(source));
   });
   log.info({}, "the snapshot-controller works");
+  const groups = serveGroups(controller, snapshotQueue, limits);
   if (!signal.aborted) await once(signal, "abort");
-  await Promise.all([snapshotQueue.stop(), contentQueue.stop()]);
+  // It only throws when it is ended before it began.
+  await Promise.all([snapshotQueue.stop(), contentQueue.stop(), groups.catch(() => undefined)]);
 }
 
 function wake(waiting: Iterable<VolumeSnapshot>, queue: Queue): void {

@@ -1,5 +1,5 @@
 /** Who belongs to whom among snapshots, contents and groups. */
-import type { ApiObject } from "../api/resources.ts";
+import { type ApiObject, apiVersionOf, type Resource } from "../api/resources.ts";
 import type { VolumeSnapshot, VolumeSnapshotContent } from "../api/snapshot-types.ts";
 
 export const refOf = ({ metadata }: ApiObject): { readonly name: string; readonly namespace: string } => ({
@@ -33,3 +33,11 @@ export const isReady = ({ status }: VolumeSnapshot): boolean => status?.readyToU
 
 export const boundContentOf = ({ status }: VolumeSnapshot): string | undefined =>
   status?.boundVolumeSnapshotContentName || undefined;
+
+/** What makes a snapshot a part of a group. `kind` is that of the groups. */
+export const ownerOf = (kind: Resource<ApiObject>, name: string, uid: string) => ({
+  apiVersion: apiVersionOf(kind),
+  kind: "VolumeGroupSnapshot",
+  name,
+  uid,
+});

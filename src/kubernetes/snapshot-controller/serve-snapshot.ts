@@ -11,7 +11,7 @@ import type { Controller } from "./context.ts";
 import { endSnapshot } from "./end-snapshot.ts";
 import { bind, findContent } from "./find-content.ts";
 import { makeContent } from "./make-content.ts";
-import { boundContentOf, isMember, isReady, pointsBack, shown } from "./relations.ts";
+import { boundContentOf, isMember, isReady, ownerOf, pointsBack, refOf, shown } from "./relations.ts";
 import { fail, follow } from "./status.ts";
 
 /** Throws a Later when it is to be looked at again although nothing changes. */
@@ -50,14 +50,16 @@ async function advance(controller: Controller, given: VolumeSnapshot): Promise<v
   if (!isMember(snapshot)) findContent(controller, snapshot);
   snapshot = await withFinalizers(controller, volumeSnapshots, controller.snapshots, snapshot, asSourceProtection);
   if (isReady(snapshot) && boundContentOf(snapshot) !== undefined) {
-    const content = check(controller, snapshot);
-    await protect(controller, snapshot, content);
+    snapshot = await protect(controller, snapshot, check(controller, snapshot));
+    await joinGroup(controller, snapshot);
     return;
   }
   const content = await contentFor(controller, snapshot);
   snapshot = await follow(controller, snapshot, content);
-  await protect(controller, snapshot, content);
-  if (isReady(snapshot)) await releaseClaim(controller, snapshot);
+  snapshot = await protect(controller, snapshot, content);
+  if (!isReady(snapshot)) return;
+  await releaseClaim(controller, snapshot);
+  await joinGroup(controller, snapshot);
 }
 
 async function contentFor(controller: Controller, snapshot: VolumeSnapshot): Promise<VolumeSnapshotContent> {
@@ -94,12 +96,24 @@ function check({ contents }: Controller, snapshot: VolumeSnapshot): VolumeSnapsh
   return content;
 }
 
-/** Where the storage goes with the snapshot, the snapshot stays until it has gone. */
+/** Where the storage goes with the snapshot, the snapshot stays until it has gone. What a group made goes with the group. */
 async function protect(
   controller: Controller,
   snapshot: VolumeSnapshot,
-  content: VolumeSnapshotContent,
-): Promise<void> {
-  if (content.spec.deletionPolicy !== "Delete") return;
-  await withFinalizers(controller, volumeSnapshots, controller.snapshots, snapshot, boundProtection);
+  { spec }: VolumeSnapshotContent,
+): Promise<VolumeSnapshot> {
+  if (spec.deletionPolicy !== "Delete" || isMember(snapshot)) return snapshot;
+  return withFinalizers(controller, volumeSnapshots, controller.snapshots, snapshot, boundProtection);
+}
+
+/** A snapshot that existed before as a part of a group belongs to it from when its content says so. */
+async function joinGroup({ api, groups, snapshots }: Controller, snapshot: VolumeSnapshot): Promise<void> {
+  const name = snapshot.status?.volumeGroupSnapshotName;
+  if (!name || isMember(snapshot)) return;
+  const group = groups?.snapshots.get(name, snapshot.metadata?.namespace);
+  if (groups === undefined || group === undefined) return;
+  const owner = ownerOf(groups.kind, name, group.metadata?.uid ?? "");
+  const { ownerReferences = [], resourceVersion, uid } = snapshot.metadata ?? {};
+  const metadata = { uid, resourceVersion, ownerReferences: [...ownerReferences, owner] };
+  snapshots.put(await api.patch(volumeSnapshots, refOf(snapshot), { metadata }));
 }

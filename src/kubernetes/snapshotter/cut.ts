@@ -1,6 +1,6 @@
 /** Dynamic snapshots: the driver cuts them, and is asked again until they are ready. */
 import type { Snapshot } from "../../csi/gen/csi_pb.ts";
-import { volumeSnapshotContents } from "../api/resources.ts";
+import { type ApiObject, volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotClass, VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { explain, mayStillRun } from "../outcome.ts";
 import { secretValues } from "../secret-values.ts";
@@ -70,14 +70,20 @@ export function foundStatus(
 }
 
 /** The secrets for calls about this content, as the snapshot-controller noted them on it. */
-export async function secretsOf(
-  { api }: Snapshotter,
-  { metadata }: VolumeSnapshotContent,
+export const secretsOf = ({ api }: Snapshotter, content: VolumeSnapshotContent): Promise<Record<string, string>> =>
+  notedSecrets(api, content, secretName, secretNamespace);
+
+/** The secret that two annotations of an object name; none: no secrets. */
+export async function notedSecrets(
+  api: Snapshotter["api"],
+  { metadata }: ApiObject,
+  nameKey: string,
+  namespaceKey: string,
 ): Promise<Record<string, string>> {
-  const name = metadata?.annotations?.[secretName];
-  const namespace = metadata?.annotations?.[secretNamespace];
+  const name = metadata?.annotations?.[nameKey];
+  const namespace = metadata?.annotations?.[namespaceKey];
   if (name === undefined && namespace === undefined) return {};
-  if (!name || !namespace) throw new Error(`the content needs both annotations ${secretName} and ${secretNamespace}`);
+  if (!name || !namespace) throw new Error(`the content needs both annotations ${nameKey} and ${namespaceKey}`);
   return readSecret(api, { name, namespace });
 }
 
