@@ -8,3 +8,5 @@ need_driver_tools
 need_tools losetup:mount setpriv:util-linux
 need_kubernetes
 need_sidecars
+need_helm
+need_image

