@@ -7,7 +7,6 @@ import type { Deployment } from "./classic.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { Kubelet } from "./kubelet.ts";
 import type { Machine } from "./machine.ts";
-import { installDefinitions } from "./objects.ts";
 import type { Logged } from "./service.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -31,10 +30,7 @@ export async function deployChart(
 ): Promise<Deployment> {
   const driverName = "local.csi.holdfast";
   const [{ machine, kubeletDir }] = kubelets;
-  await Promise.all([
-    installDefinitions(plane, join(root, "deploy/crds")),
-    ...kubelets.map((each) => each.importImages(image)),
-  ]);
+  await Promise.all(kubelets.map((each) => each.importImages(image)));
   const file = join(plane.scratch.path, "values.json");
   const install = async (more: object = {}) => {
     const values = {
