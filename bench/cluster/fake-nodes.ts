@@ -4,6 +4,7 @@
  * What is missing of a node is what the API server does not see.
  */
 import { randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "../../src/csi/client.ts";
 import {
@@ -17,9 +18,9 @@ import { serveOn } from "../../src/csi/grpc-server.ts";
 import { openClient } from "../../src/kubernetes/api/client.ts";
 import { clusterOfKubeconfig } from "../../src/kubernetes/api/cluster.ts";
 import { openEvents } from "../../src/kubernetes/api/events.ts";
+import { helpersOf } from "../../src/kubernetes/compose.ts";
 import { type DriverFacts, learnDriver } from "../../src/kubernetes/driver-facts.ts";
 import { type Informers, openInformers } from "../../src/kubernetes/helper.ts";
-import { provisioner, resizer } from "../../src/kubernetes/helpers.ts";
 import { createLog } from "../../src/observe/log.ts";
 
 const [kubeconfig = "", driverName = "", socket = "", first = "0", count = "0"] = process.argv.slice(2);
@@ -36,7 +37,8 @@ await serveOn(socket, createLog({ level: "silent", format: "json" }), (dispatche
         capabilities: services.map((type) => ({ type: { case: "service" as const, value: { type } } })),
       }),
   });
-  const rpcs = [ControllerRpc.CREATE_DELETE_VOLUME, ControllerRpc.EXPAND_VOLUME];
+  const { CREATE_DELETE_VOLUME, EXPAND_VOLUME, CREATE_DELETE_SNAPSHOT, GET_CAPACITY } = ControllerRpc;
+  const rpcs = [CREATE_DELETE_VOLUME, EXPAND_VOLUME, CREATE_DELETE_SNAPSHOT, GET_CAPACITY];
   dispatcher.register(grpc, Controller, {
     controllerGetCapabilities: () =>
       Promise.resolve({ capabilities: rpcs.map((type) => ({ type: { case: "rpc" as const, value: { type } } })) }),
@@ -49,6 +51,7 @@ await serveOn(socket, createLog({ level: "silent", format: "json" }), (dispatche
         },
       }),
     deleteVolume: () => Promise.resolve({}),
+    getCapacity: () => Promise.resolve({ availableCapacity: 2n ** 40n }),
   });
   dispatcher.register(grpc, Node, { nodeGetInfo: () => Promise.resolve({ nodeId: "fake" }) });
 });
@@ -74,8 +77,13 @@ function startNode(node: string): () => Promise<unknown> {
     },
   };
   const context = { api, csi, driver, events, log, node, signal, informers: noted };
-  // As compose.ts has them on a node; without a folder, for what lies on the node's disk costs the API server nothing.
-  for (const helper of [provisioner({ labelVolumes: true }), resizer()]) {
+  for (const helper of helpersOf({
+    role: "node",
+    shared: false,
+    stateFolder: join(dirname(socket), node),
+    capacity: true,
+    namespace: "bench",
+  })) {
     helper.run(context).catch((error: unknown) => log.error({ error, node }, "a helper failed"));
   }
   return async () => {

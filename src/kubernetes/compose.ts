@@ -50,7 +50,13 @@ export interface Composition {
 }
 
 /** Those that speak to the driver of this process. */
-function helpersOf({ role, shared, stateFolder, capacity: told, namespace }: ComposeOptions): readonly Helper[] {
+export function helpersOf({
+  role,
+  shared,
+  stateFolder,
+  capacity: told,
+  namespace,
+}: Pick<ComposeOptions, "role" | "shared" | "stateFolder" | "capacity" | "namespace">): readonly Helper[] {
   const intentsFolder = join(stateFolder, "intents");
   if (role === "controller") return [provisioner({ intentsFolder }), attacher(), resizer(), snapshotter()];
   if (shared) return [];

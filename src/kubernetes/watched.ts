@@ -4,7 +4,8 @@
  */
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
 import { parseId } from "../pools/ids.ts";
-import { type Informer, keyOf } from "./api/informer.ts";
+import { type Informer, type InformerOptions, keyOf } from "./api/informer.ts";
+import { joinInformers } from "./api/joined-informers.ts";
 import { type ApiObject, claims, persistentVolumes, volumeSnapshotContents } from "./api/resources.ts";
 import type { VolumeSnapshotContent } from "./api/snapshot-types.ts";
 import type { HelperContext } from "./helper.ts";
@@ -26,26 +27,38 @@ interface Watcher extends Pick<HelperContext, "informers" | "node"> {
   readonly driver: { readonly name: string };
 }
 
+/** What a label may be called and hold (Kubernetes documentation, "Labels and Selectors"); names of drivers and nodes may be more. */
+const labelPrefix = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
+const labelValue = /^(?=.{1,63}$)[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
+
 /**
- * The PersistentVolumes of this driver, of whatever node. Indexes: `claim`, the `namespace/name` of the claim they are for; `handle`; and
- * `pool`, the UUID of the pool that they lie in, for our own driver.
+ * The PersistentVolumes of this driver. Where the helper acts for one node: those that carry its label, and those that carry no node's, as made by
+ * hand or by another provisioner; so a node hears nothing of the other nodes' volumes. Indexes: `claim`, the `namespace/name` of
+ * the claim they are for; `handle`; and `pool`, the UUID of the pool that they lie in, for our own driver.
  */
 export function watchVolumes({ informers, driver, node }: Watcher): Informer<PersistentVolume> {
-  return informers.of(
-    persistentVolumes,
-    {
-      keep: (volume) => (volume.spec?.csi?.driver === driver.name ? withoutManagedFields(volume) : undefined),
-      indexes: {
-        claim: ({ spec }) => (spec?.claimRef?.name ? [keyOf(spec.claimRef.name, spec.claimRef.namespace)] : []),
-        handle: ({ spec }) => (spec?.csi ? [spec.csi.volumeHandle] : []),
-        pool: ({ spec }) => {
-          const id = parseId(spec?.csi?.volumeHandle ?? "");
-          return id === undefined ? [] : [id.pool];
-        },
+  const options: InformerOptions<PersistentVolume> = {
+    keep: (volume) => (volume.spec?.csi?.driver === driver.name ? withoutManagedFields(volume) : undefined),
+    indexes: {
+      claim: ({ spec }) => (spec?.claimRef?.name ? [keyOf(spec.claimRef.name, spec.claimRef.namespace)] : []),
+      handle: ({ spec }) => (spec?.csi ? [spec.csi.volumeHandle] : []),
+      pool: ({ spec }) => {
+        const id = parseId(spec?.csi?.volumeHandle ?? "");
+        return id === undefined ? [] : [id.pool];
       },
-      ...(node !== undefined && { jitterMs }),
     },
-    "volumes of the driver",
+    ...(node !== undefined && { jitterMs }),
+  };
+  if (node === undefined || !labelPrefix.test(driver.name) || !labelValue.test(node)) {
+    return informers.of(persistentVolumes, options, "volumes of the driver");
+  }
+  const label = `${driver.name}/node`;
+  const select = (labelSelector: string) =>
+    informers.of(persistentVolumes, { ...options, labelSelector }, labelSelector);
+  return joinInformers(
+    select(`${label}=${node}`),
+    select(`!${label}`),
+    ({ metadata }) => metadata?.labels?.[label] !== undefined,
   );
 }
 

@@ -4,7 +4,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import type { Cluster } from "./cluster.ts";
 
-type Stored = { metadata: { name: string; namespace?: string; uid: string; resourceVersion: string } } & object;
+type Stored = {
+  metadata: {
+    name: string;
+    namespace?: string;
+    labels?: Readonly<Record<string, string>>;
+    uid: string;
+    resourceVersion: string;
+  };
+} & object;
+type Selects = (object: Stored) => boolean;
 
 export interface TestApi extends AsyncDisposable {
   readonly cluster: Cluster;
@@ -32,8 +41,8 @@ export interface TestApi extends AsyncDisposable {
 
 export async function startTestApi(): Promise<TestApi> {
   const objects = new Map<string, Stored>();
-  const history: { version: number; type: string; path: string; object: Stored }[] = [];
-  const watches = new Set<{ collection: string; answer: ServerResponse }>();
+  const history: { version: number; type: string; path: string; object: Stored; before: Stored | undefined }[] = [];
+  const watches = new Set<{ collection: string; selects: Selects; answer: ServerResponse }>();
   const sockets = new Set<Socket>();
   const requests: string[] = [];
   let version = 1;
@@ -42,11 +51,17 @@ export async function startTestApi(): Promise<TestApi> {
 
   const inside = (collection: string, path: string) =>
     path.startsWith(`${collection}/`) || path.replace(/\/namespaces\/[^/]+(?=\/)/, "").startsWith(`${collection}/`);
-  const record = (type: string, path: string, object: Stored) => {
-    history.push({ version, type, path, object });
-    for (const watch of watches) {
-      if (inside(watch.collection, path)) watch.answer.write(`${JSON.stringify({ type, object })}\n`);
-    }
+  /** What leaves a selection is told as deleted, what enters it as added. */
+  const tell = (answer: ServerResponse, selects: Selects, { type, object, before }: (typeof history)[number]) => {
+    const was = before !== undefined && selects(before);
+    const is = type !== "DELETED" && selects(object);
+    if (!was && !is) return;
+    answer.write(`${JSON.stringify({ type: !is ? "DELETED" : was ? "MODIFIED" : "ADDED", object })}\n`);
+  };
+  const record = (type: string, path: string, object: Stored, before: Stored | undefined) => {
+    const change = { version, type, path, object, before };
+    history.push(change);
+    for (const watch of watches) if (inside(watch.collection, path)) tell(watch.answer, watch.selects, change);
   };
   const put = (path: string, given: object): Stored => {
     const known = objects.get(path);
@@ -60,7 +75,7 @@ export async function startTestApi(): Promise<TestApi> {
     const uid = known?.metadata.uid ?? `uid-${++uids}`;
     const object: Stored = { ...given, metadata: { ...metadata, uid, resourceVersion: String(version) } };
     objects.set(path, object);
-    record(known ? "MODIFIED" : "ADDED", path, object);
+    record(known ? "MODIFIED" : "ADDED", path, object, known);
     return object;
   };
   const remove = (path: string) => {
@@ -68,7 +83,7 @@ export async function startTestApi(): Promise<TestApi> {
     if (!known) return;
     version++;
     objects.delete(path);
-    record("DELETED", path, { ...known, metadata: { ...known.metadata, resourceVersion: String(version) } });
+    record("DELETED", path, { ...known, metadata: { ...known.metadata, resourceVersion: String(version) } }, known);
   };
 
   const handle = async (request: IncomingMessage, answer: ServerResponse) => {
@@ -86,6 +101,7 @@ export async function startTestApi(): Promise<TestApi> {
     const body = chunks.length > 0 ? (JSON.parse(Buffer.concat(chunks).toString()) as Partial<Stored>) : {};
     const instead = api.answer?.(method, path);
     if (instead) return say(instead.status, instead.body, instead.headers);
+    const selects = selectorOf(url.searchParams.get("labelSelector") ?? "");
     if (url.searchParams.get("watch") === "true") {
       const from = Number(url.searchParams.get("resourceVersion"));
       answer.writeHead(200, { "content-type": "application/json" });
@@ -95,11 +111,9 @@ export async function startTestApi(): Promise<TestApi> {
         return;
       }
       for (const past of history) {
-        if (past.version > from && inside(path, past.path)) {
-          answer.write(`${JSON.stringify({ type: past.type, object: past.object })}\n`);
-        }
+        if (past.version > from && inside(path, past.path)) tell(answer, selects, past);
       }
-      const watch = { collection: path, answer };
+      const watch = { collection: path, selects, answer };
       watches.add(watch);
       answer.on("close", () => watches.delete(watch));
       return;
@@ -111,7 +125,8 @@ export async function startTestApi(): Promise<TestApi> {
       return say(201, put(target, body));
     }
     if (method === "GET" && known === undefined && /s$/.test(path)) {
-      const items = [...objects].filter(([key]) => inside(path, key)).map(([, object]) => object);
+      const inIt = [...objects].filter(([key, object]) => inside(path, key) && selects(object));
+      const items = inIt.map(([, object]) => object);
       const start = Number(url.searchParams.get("continue") ?? 0);
       const end = start + Number(url.searchParams.get("limit") ?? 500);
       const metadata = { resourceVersion: String(version), ...(end < items.length && { continue: String(end) }) };
@@ -161,6 +176,13 @@ export async function startTestApi(): Promise<TestApi> {
     },
   };
   return api;
+}
+
+/** Of a selector only `key=value` and `!key`. */
+function selectorOf(selector: string): Selects {
+  if (selector.startsWith("!")) return ({ metadata }) => metadata.labels?.[selector.slice(1)] === undefined;
+  const [key = "", value] = selector.split("=");
+  return ({ metadata }) => value === undefined || metadata.labels?.[key] === value;
 }
 
 /** Waits until `check` holds; throws after five seconds. */

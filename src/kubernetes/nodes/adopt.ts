@@ -23,17 +23,18 @@ export interface Adoption {
 
 /** The same volume, bound to the node `to`: what the server fills in is left out, the claim stays the same. */
 export function moved(volume: PersistentVolume, driver: string, to: string): PersistentVolume {
+  const key = nodeKeyOf(driver);
   const { name, labels, annotations, finalizers } = volume.metadata ?? {};
   const { claimRef, ...spec } = volume.spec ?? {};
   const claim = claimRef && { ...claimRef };
   delete claim?.resourceVersion;
   const affinity = {
-    required: { nodeSelectorTerms: [{ matchExpressions: [{ key: nodeKeyOf(driver), operator: "In", values: [to] }] }] },
+    required: { nodeSelectorTerms: [{ matchExpressions: [{ key, operator: "In", values: [to] }] }] },
   };
   return {
     metadata: {
       ...(name !== undefined && { name }),
-      ...(labels && { labels }),
+      ...(labels && { labels: labels[key] === undefined ? labels : { ...labels, [key]: to } }),
       ...(annotations && { annotations }),
       ...(finalizers && { finalizers }),
     },

@@ -23,7 +23,7 @@ export interface ProvisionerOptions {
   readonly publishReadonly?: boolean;
   /** A restore may change between block and file system without the content's consent. Absent: false. */
   readonly allowModeChange?: boolean;
-  /** For one node only: its volumes carry the label `<driver>/node`, and only those that do are watched. Absent: false. */
+  /** For one node only: its volumes carry the label `<driver>/node`, so that other nodes need not hear of them. Absent: false. */
   readonly labelVolumes?: boolean;
   /** How long an RPC may take, in milliseconds, before it is asked again. Absent: 30,000. */
   readonly timeoutMs?: number;
