@@ -1,15 +1,28 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { open, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { diskUsage, reflink, reflinks, sparseCopy } from "./copies.ts";
 import {
   createExclusively,
   preallocate,
   punch,
   renameNoReplace,
+  SyncedDirectory,
   sweepTemporaries,
   syncDirectory,
   temporaryBeside,
@@ -44,6 +57,40 @@ test("directory syncs share the next one, not the one that runs", async () => {
   assert.equal(second, third);
   await Promise.all([first, second]);
   await assert.rejects(syncDirectory(at("missing")), { code: "ENOENT" });
+});
+
+test("a directory that is synced often stays open for a moment, and one that took its place is synced itself", async () => {
+  mkdirSync(at("often"));
+  const opened = () =>
+    readdirSync("/proc/self/fd").flatMap((fd) => {
+      try {
+        const to = readlinkSync(`/proc/self/fd/${fd}`);
+        return to.startsWith(at("often")) ? [to] : [];
+      } catch {
+        return []; // of the look itself
+      }
+    });
+  const often = new SyncedDirectory(at("often"));
+  const [first, second, third] = [often.sync(), often.sync(), syncDirectory(at("often"))];
+  assert.notEqual(first, second);
+  assert.equal(second, third);
+  await Promise.all([first, second]);
+  assert.deepEqual(opened(), [at("often")]);
+  rmdirSync(at("often"));
+  await assert.rejects(often.sync(), { code: "ENOENT" });
+  assert.deepEqual(opened(), []);
+  mkdirSync(at("often"));
+  await often.sync();
+  rmdirSync(at("often"));
+  mkdirSync(at("often"));
+  await often.sync();
+  assert.deepEqual(opened(), [at("often")]);
+  for (let waited = 0; opened().length > 0 && waited < 3000; waited += 20) await delay(20);
+  assert.deepEqual(opened(), []);
+  await often.sync();
+  often.end();
+  assert.deepEqual(opened(), []);
+  rmdirSync(at("often"));
 });
 
 test("rename without replacing", async () => {

@@ -2,7 +2,7 @@
  * Files that are either not there or whole, and durable when the call returns. The directory is synced too: a rename or
  * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
  */
-import { close, closeSync, constants, fdatasync, fsync, open, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, fsync, open, write } from "node:fs";
 import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -13,7 +13,6 @@ import { isSystemError } from "./system-error.ts";
 export const openFile = promisify(open);
 export const closeFile = promisify(close);
 const syncDescriptor = promisify(fsync);
-const syncData = promisify(fdatasync);
 const writeBytes = promisify(write);
 
 let counter = 0;
@@ -48,23 +47,23 @@ export async function sweepTemporaries(folder: string, olderThanMs = 10 * 60_000
 
 async function writeAside(path: string, content: string | Uint8Array, durable: boolean): Promise<string> {
   const aside = temporaryBeside(path);
-  await writeNew(aside, content, durable ? syncData : undefined);
+  await writeNew(aside, content, durable);
   return aside;
 }
 
-/** Makes the file (0600), whole, or leaves none. EEXIST when there is one. */
-async function writeNew(
-  path: string,
-  content: string | Uint8Array,
-  sync: ((fd: number) => Promise<void>) | undefined,
-): Promise<void> {
-  const fd = await openFile(path, "wx", 0o600);
+/**
+ * Makes the file (0600), whole, or leaves none. EEXIST when there is one. `durable`: each write returns when its data and
+ * the size are on the disk (O_DSYNC, open(2)), which for the one write of a record is one turn less than a sync after it.
+ */
+async function writeNew(path: string, content: string | Uint8Array, durable: boolean): Promise<void> {
+  const { O_CREAT, O_DSYNC, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | (durable ? O_DSYNC : 0);
+  const fd = await openFile(path, flags, 0o600);
   try {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     for (let at = 0; at < bytes.length; ) {
       at += (await writeBytes(fd, bytes, at, bytes.length - at, at)).bytesWritten;
     }
-    await sync?.(fd);
   } catch (error) {
     await unlink(path).catch(() => undefined);
     throw error;
@@ -75,7 +74,7 @@ async function writeNew(
 
 /** A new file where nobody looks yet: its content is durable on return, its name is not. EEXIST when there is one. */
 export function createDurably(path: string, content: string): Promise<void> {
-  return writeNew(path, content, syncDescriptor);
+  return writeNew(path, content, true);
 }
 
 /** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */
@@ -135,17 +134,14 @@ const commits = new Map<string, Commit>();
  * Makes the names in a directory durable. Callers that come while a sync of it runs share the next one: the running one
  * may have passed their change already.
  */
-export function syncDirectory(path: string): Promise<void> {
+export function syncDirectory(path: string, sync: () => Promise<void> = () => syncFile(path)): Promise<void> {
   const commit = commits.get(path);
   if (!commit) {
-    const running = syncFile(path);
+    const running = sync();
     follow(path, { running, next: undefined });
     return running;
   }
-  commit.next ??= commit.running.then(
-    () => syncFile(path),
-    () => syncFile(path),
-  );
+  commit.next ??= commit.running.then(sync, sync);
   return commit.next;
 }
 
@@ -156,6 +152,50 @@ function follow(path: string, commit: Commit): void {
     else commits.delete(path);
   };
   commit.running.then(advance, advance);
+}
+
+/** Milliseconds. Short, for what is open keeps its file system from being unmounted. */
+const keptMs = 250;
+
+/**
+ * A directory that is synced often and that nobody replaces: its descriptor rests open between syncs, so that each is one
+ * turn less.
+ */
+export class SyncedDirectory {
+  readonly #path: string;
+  #fd: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** As `syncDirectory`. */
+  sync(): Promise<void> {
+    return syncDirectory(this.#path, () => this.#sync());
+  }
+
+  /** Closes what rests. Not during a sync. */
+  end(): void {
+    clearTimeout(this.#timer);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  /** One at a time. */
+  async #sync(): Promise<void> {
+    clearTimeout(this.#timer);
+    try {
+      // One that was removed nevertheless has no links any more, and its name may lead to another by now.
+      if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) this.end();
+      this.#fd ??= await openFile(this.#path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      await syncDescriptor(this.#fd);
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+    this.#timer = setTimeout(() => this.end(), keptMs).unref();
+  }
 }
 
 /**

@@ -119,11 +119,10 @@ export async function loopFile(number: number): Promise<LoopFile | undefined> {
   return status;
 }
 
-/** The same of a device that is open already: what is asked next about it need not open it. */
-export async function noteLoopFile(number: number, fd: number): Promise<void> {
+/** The same of a device that was given this file a moment ago and is open since: what is asked next need not open it. */
+export function noteLoopFile(number: number, file: LoopFile): void {
   const now = sequence(number);
-  const status = await readLoopStatus(fd);
-  if (status && now !== undefined) seen.set(number, { dev: status.dev, ino: status.ino, sequence: now });
+  if (now !== undefined) seen.set(number, { dev: file.dev, ino: file.ino, sequence: now });
 }
 
 /** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */

@@ -2,7 +2,7 @@
  * Loop devices: a file as a block device (loop(4)). Which file one carries is told by lo_device and lo_inode only: the
  * path lies after an unlink and across mount namespaces, and the number is reused.
  */
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
@@ -153,8 +153,8 @@ async function configure(device: string, number: number, backing: number, option
       config.writeUInt32LE(flags & ~LO_FLAGS_DIRECT_IO, at.flags);
       return ioctlBuffer(about, fd, LOOP_CONFIGURE, config);
     });
-    // Only to be faster later: who asks finds out by himself else.
-    await noteLoopFile(number, fd).catch(() => undefined);
+    // Only to be faster later: who asks finds out by himself else. The device tells of its file what stat(2) does.
+    noteLoopFile(number, fstatSync(backing, { bigint: true }));
   } catch (error) {
     closeSync(fd);
     throw error;

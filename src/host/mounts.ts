@@ -37,6 +37,8 @@ export interface DetachedMount {
   /** For paths below it, in this process only. */
   readonly path: string;
   close(): Promise<void>;
+  /** Instead of `close`, once it has a place where it stays: nothing is unmounted then, so nothing is waited for. */
+  attached(): void;
 }
 
 /**
@@ -52,7 +54,11 @@ export async function mountDetached(options: FilesystemMount): Promise<DetachedM
       if (open) await closeFile(fd);
       open = false;
     };
-    return { fd, path: `/proc/self/fd/${fd}`, close };
+    const attached = () => {
+      if (open) closeSync(fd);
+      open = false;
+    };
+    return { fd, path: `/proc/self/fd/${fd}`, close, attached };
   } catch (error) {
     work.then(closeFile).catch(() => undefined);
     throw error;
@@ -67,6 +73,7 @@ export async function mountFilesystem(options: FilesystemMount & { readonly targ
     try {
       options.signal?.throwIfAborted();
       moveMount(mount.fd, target, options.target);
+      mount.attached();
     } finally {
       await mount.close();
     }

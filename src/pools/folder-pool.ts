@@ -56,7 +56,7 @@ export abstract class FolderPool {
     this.folder = place.folder;
     this.shared = place.shared;
     this.#place = place;
-    this.#presence = new Presence(place.folder);
+    this.#presence = new Presence(place.folder, place.shared);
     this.volumes = new Shelf(place.folder, "volume", { encode: encodeVolume, decode: decodeVolume }, place.shared);
     this.snapshots = new Shelf(
       place.folder,
@@ -80,8 +80,8 @@ export abstract class FolderPool {
     return discardAside(aside);
   }
 
-  find(key: Key): Promise<Volume | undefined> {
-    return this.volumes.find(key);
+  find(key: Key, likely?: "absent"): Promise<Volume | undefined> {
+    return this.volumes.find(key, likely);
   }
 
   findSnapshot(key: Key): Promise<Snapshot | undefined> {
@@ -264,6 +264,7 @@ export abstract class FolderPool {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#reclaiming;
+    for (const shelf of [this.volumes, this.snapshots]) shelf.end();
     await this.#presence.end();
   }
 

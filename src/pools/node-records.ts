@@ -3,7 +3,7 @@
  * kernel has proved that it is closed. Mounts do not outlive a boot, so records of an earlier boot count as none; on a
  * shared pool a controller elsewhere reads them to learn whether a node has let go.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
@@ -151,8 +151,11 @@ export class NodeRecords {
   }
 
   async #drop(name: string): Promise<void> {
+    const path = join(this.#own, name);
+    // Mostly the unstage before has removed it, and the kernel remembers that it is not there.
+    if (!this.#durable && !existsSync(path)) return;
     try {
-      await unlink(join(this.#own, name));
+      await unlink(path);
     } catch (error) {
       if (hasCode(error, "ENOENT")) return;
       throw error;

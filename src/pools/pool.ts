@@ -192,8 +192,8 @@ export interface Pool {
     volume: NewVolume,
     work: Progress & { readonly hold: Hold; readonly finish: (device: string, latch: Latch) => Promise<Latch> },
   ): Promise<Volume>;
-  /** Absent: undefined. Throws RECORD_DAMAGED for a record that can't be read, POOL_UNAVAILABLE, never "absent", for a pool that isn't there. */
-  find(key: Key): Promise<Volume | undefined>;
+  /** Absent: undefined. Throws RECORD_DAMAGED for a record that can't be read, POOL_UNAVAILABLE, never "absent", for a pool that isn't there. `likely` may be ignored: how to look soonest. */
+  find(key: Key, likely?: "absent"): Promise<Volume | undefined>;
   list(after: Key | undefined, max: number): Promise<KeyedPage<Volume>>;
   /** Takes it out of sight at once; its space comes back later. Absent is no error. The caller made sure that it is not in use. */
   remove(volume: Volume): Promise<void>;

@@ -1,6 +1,6 @@
 /** What every pool of a folder must do, tried on each built-in backend. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -64,6 +64,23 @@ for (const backend of [image, directory]) {
       await pool.remove(made);
       assert.equal(await other.find(made.key), undefined);
     }),
+  );
+
+  test(
+    named("a look that expects nothing finds what is there, and never takes a missing pool for an absent volume"),
+    () =>
+      withPool(async (open, folder) => {
+        const pool = await open();
+        const made = await (await open()).create(volume(pool, "a"), work);
+        assert.deepEqual(await pool.find(made.key, "absent"), made);
+        const other = keyOf("volume", pool.uuid, "b");
+        assert.equal(await pool.find(other, "absent"), undefined);
+        await mkdir(join(folder, "volumes", other));
+        await assert.rejects(pool.find(other, "absent"), { code: "RECORD_DAMAGED" });
+        await rename(join(folder, "holdfast.json"), join(folder, "away.json"));
+        await assert.rejects(pool.find(keyOf("volume", pool.uuid, "c"), "absent"), { code: "POOL_UNAVAILABLE" });
+        await rename(join(folder, "away.json"), join(folder, "holdfast.json"));
+      }),
   );
 
   test(named("of two creations of one name, one wins"), () =>

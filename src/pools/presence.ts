@@ -6,24 +6,47 @@
  * visible. Of two at once, the later to look sees the other's promise, and withdraws its own if both do not fit.
  */
 import { randomBytes } from "node:crypto";
+import { closeSync, constants, fstatSync } from "node:fs";
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { openFile } from "../host/files.ts";
 import { type FileLock, isLocked, lockFile } from "../host/locks.ts";
 import { hasCode } from "./record.ts";
 
+/** Milliseconds after which whatever changes the folder gives it another time: the kernel's clock of files ticks each 1 to 10. */
+const tickMs = 100;
+
+interface Announced {
+  readonly lock: FileLock;
+  /** Of the folder, which stays open as the lock's file does; absent where the pool is on another machine. */
+  readonly fd: number | undefined;
+}
+
 export class Presence {
   readonly #folder: string;
+  readonly #remote: boolean;
   readonly #name = randomBytes(8).toString("hex");
-  #announced: Promise<FileLock> | undefined;
+  #announced: Promise<Announced> | undefined;
+  /** The folder's time at a look that found nobody else, long enough after it: while it is the same nobody came. */
+  #quiet: string | undefined;
 
-  constructor(pool: string) {
+  /** `remote`: the folder's times come from a server, with its own idea of them. */
+  constructor(pool: string, remote: boolean) {
     this.#folder = join(pool, "controllers");
+    this.#remote = remote;
   }
 
   /** Announces this process; the kernel takes the announcement back when it dies. */
   async announce(): Promise<void> {
-    this.#announced ??= this.#lock();
-    await this.#announced;
+    await this.#announce();
+  }
+
+  #announce(): Promise<Announced> {
+    this.#announced ??= this.#lock().catch((error: unknown) => {
+      this.#announced = undefined;
+      throw error;
+    });
+    return this.#announced;
   }
 
   /**
@@ -31,9 +54,13 @@ export class Presence {
    * says that nobody came since, not even one that is gone again, for each leaves a change of the folder.
    */
   async alone(): Promise<string | undefined> {
-    await this.announce();
+    const { fd } = await this.#announce();
     // Before the look at who is here: whoever comes or goes during it changes the next mark.
-    const { mtimeNs, ctimeNs } = await stat(this.#folder, { bigint: true });
+    const { mtimeNs, ctimeNs } =
+      fd === undefined ? await stat(this.#folder, { bigint: true }) : fstatSync(fd, { bigint: true });
+    const mark = `${mtimeNs} ${ctimeNs}`;
+    if (mark === this.#quiet) return mark;
+    const settled = fd !== undefined && Date.now() - Number(ctimeNs / 1_000_000n) > tickMs;
     let others = 0;
     for (const name of await readdir(this.#folder)) {
       if (name === this.#name) continue;
@@ -41,20 +68,30 @@ export class Presence {
       if (await isHeld(path)) others += 1;
       else await unlink(path).catch(() => undefined);
     }
-    return others === 0 ? `${mtimeNs} ${ctimeNs}` : undefined;
+    this.#quiet = others === 0 && settled ? mark : undefined;
+    return others === 0 ? mark : undefined;
   }
 
   async end(): Promise<void> {
-    const lock = await this.#announced;
-    await lock?.release();
+    const announced = await this.#announced;
     this.#announced = undefined;
+    this.#quiet = undefined;
+    if (announced?.fd !== undefined) closeSync(announced.fd);
+    await announced?.lock.release();
   }
 
   /** The name is ours alone: whoever holds it is another process looking whether it is held, and is gone at once. */
-  async #lock(): Promise<FileLock> {
+  async #lock(): Promise<Announced> {
     for (;;) {
       const lock = await lockFile(join(this.#folder, this.#name));
-      if (!("heldBy" in lock)) return lock;
+      if ("heldBy" in lock) continue;
+      try {
+        const fd = this.#remote ? undefined : await openFile(this.#folder, constants.O_RDONLY | constants.O_DIRECTORY);
+        return { lock, fd };
+      } catch (error) {
+        await lock.release();
+        throw error;
+      }
     }
   }
 }

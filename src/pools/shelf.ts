@@ -7,7 +7,14 @@ import { randomBytes } from "node:crypto";
 import { type BigIntStats, existsSync, lstatSync } from "node:fs";
 import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { createDurably, renameNoReplace, syncDirectory, syncFile, writeDurably } from "../host/files.ts";
+import {
+  createDurably,
+  renameNoReplace,
+  SyncedDirectory,
+  syncDirectory,
+  syncFile,
+  writeDurably,
+} from "../host/files.ts";
 import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
@@ -106,6 +113,7 @@ export class Shelf<T extends Entry> {
   readonly kind: "volume" | "snapshot";
   readonly #pool: string;
   readonly #folder: string;
+  readonly #names: SyncedDirectory;
   readonly #codec: Codec<T>;
   /** Records as they were read, each good only while its file is the same one. */
   readonly #cache = new Map<Key, { readonly identity: string; readonly entry: T; seen: number }>();
@@ -117,6 +125,7 @@ export class Shelf<T extends Entry> {
     this.#remote = remote;
     this.#pool = pool;
     this.#folder = join(pool, `${kind}s`);
+    this.#names = new SyncedDirectory(this.#folder);
     this.#codec = codec;
   }
 
@@ -124,8 +133,15 @@ export class Shelf<T extends Entry> {
     return file === undefined ? join(this.#folder, key) : join(this.#folder, key, file);
   }
 
-  /** Absent: undefined. Throws RECORD_DAMAGED, POOL_NEWER, or POOL_UNAVAILABLE where the pool itself is missing. */
-  async find(key: Key): Promise<T | undefined> {
+  /**
+   * Absent: undefined. Throws RECORD_DAMAGED, POOL_NEWER, or POOL_UNAVAILABLE where the pool itself is missing. `likely`
+   * absent, it is told so after one look instead of two.
+   */
+  async find(key: Key, likely?: "absent"): Promise<T | undefined> {
+    if (likely === "absent" && !this.#cache.has(key) && !(await isThere(this.path(key)))) {
+      await this.#seeMarker();
+      return undefined;
+    }
     const path = this.path(key, recordName);
     let identity: string;
     try {
@@ -162,6 +178,15 @@ export class Shelf<T extends Entry> {
 
   /** "Absent" is only said while the pool is there, and only where no folder without a record stands in the place. */
   async #explainAbsence(key: Key): Promise<void> {
+    await this.#seeMarker();
+    const there = await lstat(this.path(key)).catch(() => undefined);
+    // A remove by another process between the two looks leaves neither.
+    if (there && !(await lstat(this.path(key, recordName)).catch(() => undefined))) {
+      if (await lstat(this.path(key)).catch(() => undefined)) throw damaged(this.path(key), "the folder has no record");
+    }
+  }
+
+  async #seeMarker(): Promise<void> {
     const marker = join(this.#pool, "holdfast.json");
     try {
       // The kernel keeps what is asked for with every create.
@@ -169,11 +194,6 @@ export class Shelf<T extends Entry> {
       else lstatSync(marker);
     } catch (error) {
       throw new Problem("POOL_UNAVAILABLE", `the pool ${this.#pool} is not there or has no marker`, { cause: error });
-    }
-    const there = await lstat(this.path(key)).catch(() => undefined);
-    // A remove by another process between the two looks leaves neither.
-    if (there && !(await lstat(this.path(key, recordName)).catch(() => undefined))) {
-      if (await lstat(this.path(key)).catch(() => undefined)) throw damaged(this.path(key), "the folder has no record");
     }
   }
 
@@ -203,7 +223,7 @@ export class Shelf<T extends Entry> {
       }
       await rename(aside.path, target);
     }
-    await syncDirectory(this.#folder);
+    await this.#names.sync();
     if (this.#remote) return;
     // Its first use comes at once, and need not read what was just written.
     const path = this.path(entry.key, recordName);
@@ -226,8 +246,13 @@ export class Shelf<T extends Entry> {
       throw error;
     }
     this.#cache.delete(entry.key);
-    await syncDirectory(this.#folder);
+    await this.#names.sync();
     return { path, kind: this.kind, key: entry.key, size: entry.size };
+  }
+
+  /** Nothing of it stays open. Not while entries appear or vanish. */
+  end(): void {
+    this.#names.end();
   }
 
   /** All keys that have a folder, in order. */
@@ -242,6 +267,17 @@ export class Shelf<T extends Entry> {
     if (this.#cache.size <= cacheLimit) return;
     const oldest = this.#cache.keys().next().value;
     if (oldest !== undefined) this.#cache.delete(oldest);
+  }
+}
+
+/** False: it is not, by the file system's own word. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
   }
 }
 

@@ -43,7 +43,7 @@ export class CreateRules {
     progress: Progress,
   ): Promise<VolumeView> {
     for (const pool of await this.#context.pools.usable()) {
-      const there = await pool.find(keyOf("volume", pool.uuid, request.name));
+      const there = await pool.find(keyOf("volume", pool.uuid, request.name), "absent");
       if (!there) continue;
       if (there.name !== request.name) throw new Problem("INTERNAL", `two names have the key ${there.key}`);
       const differs = pool === wish.pool ? difference(pool, there, request, wish) : `it is in the pool '${pool.name}'`;

@@ -64,7 +64,7 @@ async function is(
  */
 export async function mountedBeside(place: Place, path: string): Promise<string[]> {
   const mounts = await listMounts();
-  const belongs = await belongsTo(place, mounts);
+  const belongs = belongsTo(place, mounts);
   // A pool may mount something of its own where a volume is: that is the volume, not a use of it.
   const own = place.gives === "directory" ? place.path : undefined;
   const ours = mounts.filter((each) => each.target !== own && belongs(each));
@@ -74,7 +74,7 @@ export async function mountedBeside(place: Place, path: string): Promise<string[
     .map((each) => each.target);
 }
 
-async function belongsTo(place: Place, mounts: readonly MountLine[]): Promise<(mount: MountLine) => boolean> {
+function belongsTo(place: Place, mounts: readonly MountLine[]): (mount: MountLine) => boolean {
   if (place.gives === "directory") {
     const within = mountOf(place.path, mounts);
     if (!within) return () => false;
@@ -82,7 +82,8 @@ async function belongsTo(place: Place, mounts: readonly MountLine[]): Promise<(m
     const root = within.root === "/" ? inside || "/" : `${within.root}${inside}`;
     return (mount) => mount.major === within.major && mount.minor === within.minor && mount.root === root;
   }
-  const node = await stat(place.device);
+  // In memory, always: no turn of the threads.
+  const node = statSync(place.device);
   const name = place.device.slice(place.device.lastIndexOf("/"));
   return (mount) =>
     mount.source === place.device ||

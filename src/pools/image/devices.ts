@@ -87,7 +87,7 @@ export class Devices {
 
   async close(data: string, volume: Volume, work: Progress): Promise<void> {
     await this.#closeFormer(data, volume, work);
-    const file = await identify(data).catch(unlessLost);
+    const file = await this.#identity(data);
     if (!file) return;
     const until = Date.now() + patience;
     for (;;) {
@@ -116,7 +116,7 @@ export class Devices {
   }
 
   async #former(data: string): Promise<LoopStatus[]> {
-    const file = await identify(data).catch(unlessLost);
+    const file = await this.#identity(data);
     // Only the volumes of shared pools are detached by force.
     if (file && !this.#remote) return [];
     const { dev } = await stat(dirname(data), { bigint: true });
@@ -196,11 +196,16 @@ export class Devices {
     return { gives: "device", device: `/dev/loop${number}`, discards: !this.#thick, release: () => undefined };
   }
 
+  /** Absent: the file is not there. */
+  async #identity(data: string): Promise<FileIdentity | undefined> {
+    // What is attached is in the kernel's memory.
+    const looking = this.#remote || !this.#last.has(data) ? identify(data) : (async () => identifyNow(data))();
+    return looking.catch(unlessLost);
+  }
+
   async #number(data: string): Promise<number | undefined> {
     const last = this.#last.get(data);
-    // What is attached is in the kernel's memory.
-    const looking = last === undefined || this.#remote ? identify(data) : (async () => identifyNow(data))();
-    const file = await looking.catch(unlessLost);
+    const file = await this.#identity(data);
     if (!file) return undefined;
     if (last !== undefined) {
       const carried = await loopFile(last);
