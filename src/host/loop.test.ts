@@ -18,8 +18,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "./command.ts";
 import { isLocked } from "./locks.ts";
 import { attachLoop, BackingBusy, detachLoop, setCapacity } from "./loop.ts";
-import { findLoops, freeLoops, listLoops, loopStatus } from "./loop-status.ts";
-import { mountAt } from "./mount-at.ts";
+import { findLoops, freeLoops, listLoops, loopFile, loopStatus } from "./loop-status.ts";
+import { fileSystemNumber, mountAt } from "./mount-at.ts";
 import { mountsOf, propagation } from "./mount-table.ts";
 import { bind, mountDetached, mountFilesystem, unmount } from "./mounts.ts";
 import { makeTargetDirectory, makeTargetFile, removeTarget } from "./paths.ts";
@@ -57,6 +57,9 @@ test("one opener, a device that goes with its last one", async () => {
   assert.deepEqual(await findLoops(file), [loop.number]);
   const status = await loopStatus(loop.number);
   assert.equal(status?.ino, file.ino);
+  // What was noted at the attachment is what the device itself says.
+  const noted = await loopFile(loop.number);
+  assert.deepEqual([noted?.dev, noted?.ino], [status?.dev, status?.ino]);
   assert.equal(status?.autoclear, true);
   assert.ok(path.endsWith(status?.name ?? "-"));
   loop.close();
@@ -122,7 +125,13 @@ test("a file system is mounted, bound read-only, and its device goes with the la
   assert.ok(stage);
   assert.equal((await mountsOf(stage)).length, 1);
 
-  await bind({ source: at("stage"), target: at("pub"), flags: ["relatime", "suid", "noexec", "rw"], readonly: true });
+  let told: ReturnType<typeof fileSystemNumber>;
+  const attached = (fd: number) => {
+    told = fileSystemNumber(fd);
+  };
+  const flags = ["relatime", "suid", "noexec", "rw"];
+  await bind({ source: at("stage"), target: at("pub"), flags, readonly: true, attached });
+  assert.ok(told === undefined || (told.major === stage.major && told.minor === stage.minor));
   assert.deepEqual((await mountAt(at("pub")))?.flags, ["noexec", "ro"]);
   const pub = await mountAt(at("pub"));
   assert.equal(pub?.readonly, true);

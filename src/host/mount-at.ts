@@ -1,6 +1,6 @@
 /** What is mounted at a path, in microseconds whatever the number of mounts: statx(2) and statmount(2). */
 
-import { statmount, statx } from "./mount-calls.ts";
+import { statmount, statx, statxNow } from "./mount-calls.ts";
 import { listMounts, type MountLine, mountOf } from "./mount-table.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
@@ -65,6 +65,22 @@ export async function mountAt(path: string): Promise<Mount | undefined> {
     }
   }
   return fromTable(path, { device, inode });
+}
+
+/**
+ * The device number of the file system of a mount, which `fd` is open on. Absent: this kernel tells it by paths only. Waits for
+ * nothing.
+ */
+export function fileSystemNumber(fd: number): { readonly major: number; readonly minor: number } | undefined {
+  const x = statxNow(fd, STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+  if ((x.readUInt32LE(0) & STATX_MNT_ID_UNIQUE) === 0) return undefined;
+  try {
+    const s = statmount(x.readBigUInt64LE(144), SB_BASIC);
+    return { major: s.readUInt32LE(16), minor: s.readUInt32LE(20) };
+  } catch (error) {
+    if (!isSystemError(error, "ENOENT", "ENOSYS", "EPERM")) throw error;
+    return undefined;
+  }
 }
 
 const attributes: readonly (readonly [bigint, string])[] = [

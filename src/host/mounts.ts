@@ -31,6 +31,9 @@ export interface FilesystemMount {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Told of a mount that has just got its place, by a descriptor that is open until this returns. */
+export type Attached = (fd: number) => void;
+
 /** A mount that nobody sees: it goes with the last of its descriptors, so at the latest with this process. */
 export interface DetachedMount {
   readonly fd: number;
@@ -66,13 +69,16 @@ export async function mountDetached(options: FilesystemMount): Promise<DetachedM
 }
 
 /** Mounts it at `target`, an existing directory without symlinks in its path. Errors as `mountDetached`. */
-export async function mountFilesystem(options: FilesystemMount & { readonly target: string }): Promise<void> {
+export async function mountFilesystem(
+  options: FilesystemMount & { readonly target: string; readonly attached?: Attached },
+): Promise<void> {
   const target = await openWithoutSymlinks(options.target, constants.O_DIRECTORY | O_PATH);
   try {
     const mount = await mountDetached(options);
     try {
       options.signal?.throwIfAborted();
       moveMount(mount.fd, target, options.target);
+      options.attached?.(mount.fd);
       mount.attached();
     } finally {
       await mount.close();
@@ -137,6 +143,7 @@ export interface BindOptions {
   readonly readonly?: boolean;
   /** Only flags of a mount (`nosuid`, `noexec`, `noatime` ...): those of a file system are EINVAL. */
   readonly flags?: readonly string[];
+  readonly attached?: Attached;
 }
 
 /** Bind mount that is read-only from its first instant if it shall be. */
@@ -156,6 +163,7 @@ export async function bind(options: BindOptions): Promise<void> {
       // inside its volume in the pool's folder.
       mountSetattr(tree, attributes, clear);
       moveMount(tree, target, options.target);
+      options.attached?.(tree);
     } finally {
       closeSync(tree); // the source's own mount keeps the file system, so nothing is unmounted here
     }

@@ -2,7 +2,7 @@
  * Names decide identity: what a volume or snapshot is called on disk and over the wire follows from the pool and the
  * requested name, so that a repeated create finds the first one, and two controllers at once can't make two.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { Key, Nonce } from "./pool.ts";
 
 /** An ephemeral volume lies among the volumes; its key is of another kind, so that no name can be the ID of one. */
@@ -15,11 +15,7 @@ const encodedLength = Math.ceil(((poolBytes + keyBytes + nonceBytes) * 4) / 3);
 
 /** The first 16 bytes of SHA-256 over the kind, the pool's UUID and the name, in hexadecimal. */
 export function keyOf(kind: Kind, poolUuid: string, name: string): Key {
-  return createHash("sha256")
-    .update(`${kind}\0${poolUuid}\0`)
-    .update(name, "utf8")
-    .digest("hex")
-    .slice(0, keyBytes * 2);
+  return hash("sha256", `${kind}\0${poolUuid}\0${name}`).slice(0, keyBytes * 2);
 }
 
 export function newNonce(): Nonce {

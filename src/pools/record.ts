@@ -2,7 +2,7 @@
  * The records in a pool's folder: JSON with a format version, so that a later release can read what this one wrote and
  * an older one refuses what it can't.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Problem } from "./problem.ts";
 
@@ -61,6 +61,8 @@ export async function readIfThere(path: string): Promise<string | undefined> {
  */
 export function readNow(path: string): string | undefined {
   try {
+    // Where it is not there, an error would cost more than this look.
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
     return readFileSync(path, "utf8");
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;

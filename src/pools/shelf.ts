@@ -130,7 +130,7 @@ export class Shelf<T extends Entry> {
   }
 
   path(key: Key, file?: string): string {
-    return file === undefined ? join(this.#folder, key) : join(this.#folder, key, file);
+    return file === undefined ? `${this.#folder}/${key}` : `${this.#folder}/${key}/${file}`;
   }
 
   /**

@@ -3,7 +3,7 @@
  * its caller gives up. A repeat of the same request joins it; any other gets OPERATION_RUNNING with all of that.
  * Between processes a flock on the volume's own lock file decides, and its holder writes the same words there.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { lockFile } from "../host/locks.ts";
 import { type WarmLock, WarmLocks } from "../host/warm-locks.ts";
@@ -76,7 +76,7 @@ export class Ledger {
     options: RunOptions = {},
   ): Promise<T> {
     if (this.#stopping) throw new Problem("STOPPING", "the driver is stopping and takes no new operations");
-    const digest = createHash("sha256").update(`${call.rpc}\0${request}`).digest("hex");
+    const digest = hash("sha256", `${call.rpc}\0${request}`);
     const there = this.#running.get(subject.key);
     if (there) {
       // Work that is being undone for a caller that left can't be joined: its end is not this caller's.

@@ -96,7 +96,7 @@ function groups(mount: MountLine): string[] {
 }
 
 /** As a stage record keeps it. */
-export function fileSystemOf(mount: Mount): string {
+export function fileSystemOf(mount: Pick<Mount, "major" | "minor">): string {
   return `${mount.major}:${mount.minor}`;
 }
 

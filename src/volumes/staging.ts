@@ -1,7 +1,7 @@
 /** A volume on this node, once: opened, made mountable, mounted at its staging path. */
 
 import { closeSync, constants } from "node:fs";
-import { type Mount, mountAt } from "../host/mount-at.ts";
+import { fileSystemNumber, type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
 import { openWithoutSymlinks } from "../host/paths.ts";
 import type { StageRecord } from "../pools/node-records.ts";
@@ -148,14 +148,15 @@ export class StageRules {
         await markUsed(pool, volume);
         return "";
       }
-      await this.#mount(pool, volume, opened, record, readonly, operation);
-      const mount = await mountAt(record.stagingPath);
+      const number = await this.#mount(pool, volume, opened, record, readonly, operation);
+      const mount = number ?? (await mountAt(record.stagingPath));
       return mount ? fileSystemOf(mount) : "";
     } finally {
       opened.release();
     }
   }
 
+  /** Gives the file system's number where the kernel tells it by a descriptor. */
   async #mount(
     pool: Pool,
     volume: Volume,
@@ -163,20 +164,33 @@ export class StageRules {
     record: StageRecord,
     readonly: boolean,
     operation: Operation,
-  ): Promise<void> {
+  ): Promise<Pick<Mount, "major" | "minor"> | undefined> {
     const target = record.stagingPath;
+    let number: Pick<Mount, "major" | "minor"> | undefined;
+    const attached = (fd: number) => {
+      number = fileSystemNumber(fd);
+    };
     if (opened.gives === "directory") {
       operation.step("mounting");
-      await refusedFlags(() => bind({ source: opened.path, target, readonly, flags: record.mountFlags }));
-      return;
+      await refusedFlags(() => bind({ source: opened.path, target, readonly, flags: record.mountFlags, attached }));
+      return number;
     }
     const fs = await prepare(pool, volume, opened, record.fsType, operation);
     operation.step(`mounting the ${fs.name} file system`);
     const flags = [...(opened.discards ? fs.mountFlags : []), ...record.mountFlags];
     await refusedFlags(() =>
-      mountFilesystem({ device: opened.device, target, fsType: fs.name, flags, readonly, signal: operation.signal }),
+      mountFilesystem({
+        device: opened.device,
+        target,
+        fsType: fs.name,
+        flags,
+        readonly,
+        signal: operation.signal,
+        attached,
+      }),
     );
     if (!readonly) await growAfter(pool, volume, target, opened.device);
+    return number;
   }
 
   /** Staged as asked: true. Not staged: false. Staged otherwise: STAGED_DIFFERENTLY. */
