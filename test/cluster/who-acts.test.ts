@@ -60,14 +60,14 @@ test("who acts", async (t) => {
       ...(kubeconfig !== undefined && { kubeconfig }),
     });
   const provisioners = { n1: start("n1"), n2: start("n2") };
-  for (const node of names) {
+  const startCapacity = (node: "n1" | "n2") =>
     startHelper(plane, "capacity", {
       socket: drivers[node].socket,
       node,
       name: `capacity-${node}`,
       options: { settleMs: 100 },
     });
-  }
+  const capacities = { n1: startCapacity("n1"), n2: startCapacity("n2") };
   startHelper(plane, "roles", { socket: n1.socket, options: { goneForMs: 300, refusedForMs: 60_000 } });
 
   await makeClass(plane, "waits", { driver: driverName });
@@ -107,6 +107,46 @@ test("who acts", async (t) => {
     for (const name of ["restored", "cloned", "restored-now", "cloned-now"]) await space.removeClaim(name);
     await space.removeSnapshot("cut");
     assert.deepEqual([(await volumes("n1")).length, (await volumes("n2")).length], [1, 1]);
+  });
+
+  await t.test("each node tells what it has left, in objects that are found again and go with the Node", async () => {
+    type Capacity = {
+      metadata: { name: string; ownerReferences: { kind: string; name: string; uid: string }[] };
+      storageClassName: string;
+      nodeTopology: object;
+      capacity: string;
+    };
+    const path = "/apis/storage.k8s.io/v1/namespaces/default/csistoragecapacities";
+    const listed = async () =>
+      (await plane.api.list<Capacity>(path)).sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+    const first = await plane.until("two for each class", async () => {
+      const found = await listed();
+      return found.length === 4 ? found : undefined;
+    });
+    const n1Node = await plane.api.get<{ metadata: { uid: string } }>("/api/v1/nodes/n1");
+    for (const { metadata, nodeTopology, capacity } of first.filter((each) =>
+      JSON.stringify(each.nodeTopology).includes("n1"),
+    )) {
+      assert.deepEqual(nodeTopology, { matchLabels: { [`${driverName}/node`]: "n1" } });
+      assert.deepEqual(metadata.ownerReferences, [
+        { apiVersion: "v1", kind: "Node", name: "n1", uid: n1Node.metadata.uid },
+      ]);
+      assert.match(capacity, /^[1-9]/);
+    }
+    await capacities.n1.stop();
+    await plane.api.remove(`${path}/${first[0]?.metadata.name}`);
+    capacities.n1 = startCapacity("n1");
+    await capacities.n2.stop();
+    capacities.n2 = startCapacity("n2");
+    await plane.until("the same names again", async () => {
+      const names = (await listed()).map(({ metadata }) => metadata.name);
+      return JSON.stringify(names) === JSON.stringify(first.map(({ metadata }) => metadata.name)) || undefined;
+    });
+    await plane.api.remove("/apis/storage.k8s.io/v1/storageclasses/extra");
+    await makeClass(plane, "extra", { driver: driverName });
+    await plane.until("two more", async () => (await listed()).length === 6 || undefined);
+    await plane.api.remove("/apis/storage.k8s.io/v1/storageclasses/extra");
+    await plane.until("they went with their class", async () => (await listed()).length === 4 || undefined);
   });
 
   await t.test("a claim that waits for no pod goes where there is room, or hears that there is none", async () => {
