@@ -141,3 +141,13 @@ test("what left the selection may come back", async () => {
   await until(() => it.seen.length === 3, "its return");
   assert.deepEqual(it.seen, ["added a", "removed a", "added a"]);
 });
+
+test("what was not to be kept may be put in when it is, in the same version", async () => {
+  let zone = "1";
+  await using it = await following({ keep: (node) => (node.metadata?.labels?.["zone"] === zone ? node : undefined) });
+  it.api.put("/api/v1/nodes/a", { metadata: { labels: { zone: "2" } } });
+  await until(() => it.seen.length === 2, "its end");
+  zone = "2";
+  it.informer.put(await it.client.get(nodes, { name: "a" }));
+  assert.equal(it.informer.get("a")?.metadata?.labels?.["zone"], "2");
+});

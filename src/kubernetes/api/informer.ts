@@ -60,6 +60,20 @@ export const keyOf = (name: string, namespace?: string): string =>
 /** The key of an object in queues and caches: `namespace/name`, or the name where there is no namespace. */
 export const keyOfObject = ({ metadata }: ApiObject): string => keyOf(metadata?.name ?? "", metadata?.namespace);
 
+/** Waits for the first whole list of all of them; false: `signal` ended the waiting. */
+export async function synced(
+  signal: AbortSignal,
+  ...informers: readonly { readonly synced: Promise<void> }[]
+): Promise<boolean> {
+  try {
+    await Promise.all(informers.map((informer) => informer.synced));
+    return true;
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
+  }
+}
+
 /** Runs until `signal`. A server that can't be reached is asked again for ever, ever more slowly, up to 30 seconds. */
 export function startInformer<T extends ApiObject>(
   client: ApiClient,
@@ -89,11 +103,11 @@ export function startInformer<T extends ApiObject>(
   const tell = (change: Change<T>) => {
     for (const handler of handlers) handler(change);
   };
-  const remove = (key: string, version = "") => {
+  const remove = (key: string, version?: string) => {
     const before = objects.get(key);
     if (before === undefined) return;
     objects.delete(key);
-    gone.set(before.metadata?.uid ?? "", version);
+    if (version !== undefined) gone.set(before.metadata?.uid ?? "", version);
     for (const oldest of gone.keys()) {
       if (gone.size <= mostGone) break;
       gone.delete(oldest);
@@ -117,7 +131,7 @@ export function startInformer<T extends ApiObject>(
     if (before !== undefined && !isNewer(received, before)) return;
     const object = options.keep ? options.keep(received) : received;
     if (object === undefined) {
-      remove(key, received.metadata?.resourceVersion);
+      remove(key);
       return;
     }
     if (before !== undefined) enter(key, before, false);

@@ -1,7 +1,7 @@
 /** The attacher: what VolumeAttachments of the driver ask for is done, and stays so. */
 import { once } from "node:events";
 import type { VolumeAttachment } from "kubernetes-types/storage/v1.js";
-import type { Change, Informer } from "../api/informer.ts";
+import { type Change, type Informer, synced } from "../api/informer.ts";
 import { openQueue, type Queue } from "../api/queue.ts";
 import { csiNodes, volumeAttachments } from "../api/resources.ts";
 import type { HelperContext } from "../helper.ts";
@@ -42,11 +42,11 @@ export async function runAttacher(context: HelperContext, options: AttacherOptio
   const ends: (() => unknown)[] = [];
   let work: (attachment: VolumeAttachment) => Promise<void>;
 
-  await attachments.synced;
+  if (!(await synced(signal, attachments))) return;
   if (attaches) {
     const volumes = watchVolumes(context);
     const nodes = context.informers.of(csiNodes, { keep: withoutManagedFields }, "CSINodes");
-    await Promise.all([volumes.synced, nodes.synced]);
+    if (!(await synced(signal, volumes, nodes))) return;
     const nodeIds = nodeIdsOf(api, nodes, driver.name);
     const turns = makeTurns(context, attachments, nodeIds, timeoutMs);
     work = (attachment) => turns.turn(attachment, forced.delete(attachment.metadata?.name ?? ""));

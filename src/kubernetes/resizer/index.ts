@@ -1,7 +1,7 @@
 /** The resizer: claims that ask for more get it, and those that ask for another VolumeAttributesClass get that. */
 import { once } from "node:events";
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
-import { type Change, type Informer, keyOf, keyOfObject } from "../api/informer.ts";
+import { type Change, type Informer, keyOf, keyOfObject, synced } from "../api/informer.ts";
 import { openQueue } from "../api/queue.ts";
 import { volumeAttributesClasses } from "../api/resources.ts";
 import { watchClaimsOfNode } from "../claims-of-node.ts";
@@ -50,7 +50,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
   const ofNode = context.node === undefined ? undefined : watchClaimsOfNode({ ...context, node: context.node });
   const claims = ofNode ?? watchClaims(context);
   const volumes = watchVolumes(context);
-  await Promise.all([claims.synced, volumes.synced]);
+  if (!(await synced(signal, claims, volumes))) return;
   const timeoutMs = options.timeoutMs ?? 60_000;
   const infeasibleMs = options.longestWaitMs ?? 300_000;
   const ends: (() => unknown)[] = [];
@@ -78,7 +78,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
   }
   if (modifies) {
     const classes = informers.of(volumeAttributesClasses, { keep: withoutManagedFields }, "VolumeAttributesClasses");
-    await classes.synced;
+    await synced(signal, classes);
     const extraMetadata = options.extraModifyMetadata ?? false;
     const work = makeModifier(context, claims, volumes, classes, { timeoutMs, infeasibleMs, extraMetadata });
     const add = serve(work, concernsModify);
