@@ -1,5 +1,5 @@
 /** A step that asks the driver: what its failure leaves on the content, and when to ask again. */
-import { isNotFound } from "../api/api-error.ts";
+import { ApiError, isNotFound } from "../api/api-error.ts";
 import type { Informer } from "../api/informer.ts";
 import type { ApiObject, Resource } from "../api/resources.ts";
 import { explain } from "../outcome.ts";
@@ -41,6 +41,8 @@ export async function attempt<T extends Content>(
     if (signal.aborted) throw error;
     // Only the content itself can be what the API server misses.
     if (isNotFound(error)) return undefined;
+    // That it did not take a write is no failure of the snapshot's: what the driver has is found again.
+    if (error instanceof ApiError) throw error;
     const message = `${failure.what}: ${explain(error)}`;
     const newest = informer.get(content.metadata?.name ?? "") ?? content;
     if (newest.status?.error?.message !== message) {
