@@ -7,9 +7,9 @@ import type { Scratch } from "../scratch.ts";
 
 const root = "/sys/fs/cgroup";
 
-/** Makes a group in every hierarchy, for a scratch folder; it ends with it. Answers its path in each, as `/name`. */
-export function makeCgroup(scratch: Scratch): string {
-  const name = cgroupNameOf(scratch.path);
+/** Makes a group in every hierarchy, for a node of a scratch folder; it ends with it. Answers its path in each, as `/name`. */
+export function makeCgroup(scratch: Scratch, node: string): string {
+  const name = `${cgroupNameOf(scratch.path)}-${node}`;
   for (const hierarchy of readdirSync(root)) {
     const folder = join(root, hierarchy, name);
     if (existsSync(join(root, hierarchy, "cgroup.procs")) && !existsSync(folder)) mkdirSync(folder);

@@ -36,7 +36,7 @@ const repository = join(import.meta.dirname, "../../..");
 export async function startKubelet(plane: ControlPlane, options: KubeletOptions = {}): Promise<Kubelet> {
   const { name = "n1", kubeletDir = "/var/lib/kubelet" } = options;
   const { scratch } = plane;
-  const cgroup = makeCgroup(scratch);
+  const cgroup = makeCgroup(scratch, name);
   const machine = await startMachine(scratch, name, [serviceAddress]);
   const [port = 0] = await freePorts(1);
   forward(plane, machine, port);

@@ -28,7 +28,8 @@ export async function deployChart(
   pools: readonly object[],
   options: ChartOptions = {},
 ): Promise<Deployment> {
-  const driverName = "local.csi.holdfast";
+  const shared = pools.some((pool) => "shared" in pool && pool.shared === true);
+  const driverName = `${shared ? "shared" : "local"}.csi.holdfast`;
   const [{ machine, kubeletDir }] = kubelets;
   await Promise.all(kubelets.map((each) => each.importImages(image)));
   const file = join(plane.scratch.path, "values.json");
