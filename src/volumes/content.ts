@@ -2,6 +2,8 @@
  * What is on a volume's device: made once, checked before it is mounted, grown while nobody sees it. The latch decides
  * what may be done; the device is looked at before every mount, and what does not agree is data loss, never mkfs.
  */
+import { setTimeout as delay } from "node:timers/promises";
+import { CommandError } from "../host/command.ts";
 import { isAllZero } from "../host/device.ts";
 import { type Filesystem, filesystem, probe } from "../host/filesystems/filesystem.ts";
 import { headBytes } from "../host/filesystems/probe.ts";
@@ -12,6 +14,10 @@ import type { Operation } from "./ledger.ts";
 
 /** Address space of one tool, in bytes: a check that wants more fails by itself and does not take the driver's memory with it. */
 const toolMemory = 2 * 1024 ** 3;
+
+/** How often, and after how many milliseconds each time, a device is tried again that another claimed for a moment. */
+const claimTries = 20;
+const claimedForMs = 50;
 
 /** Throws FILESYSTEM_UNSUPPORTED. */
 export function filesystemFor(name: string): Filesystem {
@@ -45,6 +51,14 @@ export async function prepare(
   }
 }
 
+/**
+ * Whether a tool found its device claimed by another. The device is ours alone, yet on a machine where many set up and free loop
+ * devices at once it was seen: for a moment the number that we just got still has the exclusive holder that it had before.
+ */
+function isClaimed(error: unknown): boolean {
+  return error instanceof CommandError && /in use by the system|Device or resource busy/.test(error.message);
+}
+
 async function format(
   pool: Pool,
   volume: Volume,
@@ -70,15 +84,25 @@ async function format(
   }
   await pool.setLatch(volume, { state: "formatting", fsType });
   operation.step(`making the ${fsType} file system`);
-  await fs.format(opened.device, {
-    options: volume.mkfsOptions,
-    memoryBytes: toolMemory,
-    // Only what was never begun is all zeros: then the tables need not be zeroed, now or after the mount.
-    fresh,
-    keepReservation: !opened.discards,
-    signal: operation.signal,
-    onStart: (pid) => operation.child(pid, `mkfs.${fsType}`),
-  });
+  const make = (untouched: boolean) =>
+    fs.format(opened.device, {
+      options: volume.mkfsOptions,
+      memoryBytes: toolMemory,
+      // Only what was never begun is all zeros: then the tables need not be zeroed, now or after the mount.
+      fresh: untouched,
+      keepReservation: !opened.discards,
+      signal: operation.signal,
+      onStart: (pid) => operation.child(pid, `mkfs.${fsType}`),
+    });
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await make(fresh && tries === 1);
+      break;
+    } catch (error) {
+      if (!isClaimed(error) || tries === claimTries) throw error;
+      await delay(claimedForMs, undefined, { signal: operation.signal });
+    }
+  }
   await pool.setLatch(volume, { state: "formatted", fsType, size: volume.size });
   return fs;
 }

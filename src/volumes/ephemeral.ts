@@ -5,6 +5,7 @@
  * finished by its repeat, and an unpublish removes what a publish began.
  */
 import { closeSync, existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeTargetDirectory } from "../host/paths.ts";
 import { keyOf, newNonce, parseId } from "../pools/ids.ts";
@@ -75,7 +76,8 @@ export class EphemeralRules {
           await this.#mount(pool, volume, request, operation);
         } catch (error) {
           const problem = explain(error, operation.signal);
-          if (!there && !unfinished.has(problem.kind)) await this.#takeBack(pool, volume, operation);
+          const final = !unfinished.has(problem.kind);
+          if (final && (!there || (await neverUsed(pool, volume)))) await this.#takeBack(pool, volume, operation);
           throw problem;
         }
       },
@@ -170,6 +172,14 @@ export class EphemeralRules {
       );
     }
   }
+}
+
+/** A publish that was cut short left it, before any pod could see it. Nothing is lost with it, and nobody would unpublish it. */
+async function neverUsed(pool: Pool, volume: Volume): Promise<boolean> {
+  const place = await pool.opened(volume);
+  if (place?.gives === "directory") return (await readdir(place.path)).length === 0;
+  const { state } = await pool.latch(volume);
+  return state === "blank" || state === "formatting";
 }
 
 /** Making it goes on without the caller: a repeat finds it, an unpublish removes it. */

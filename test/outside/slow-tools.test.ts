@@ -131,3 +131,31 @@ test("a tool that outlived its driver touches its own volume only, which waits f
   await place.release();
   await driver.client.controller.deleteVolume({ volumeId: volume.volumeId });
 });
+
+test("a device that another claims for a moment is tried again; one that stays claimed is an error", async (t) => {
+  const scratch = scratchFor(t);
+  const disk = await makePoolDisk(scratch, "xfs");
+  const real = join(scratch.path, "mkfs.ext4");
+  const script = join(scratch.path, "refusing-mkfs");
+  const left = join(scratch.path, "left");
+  copyFileSync("/usr/sbin/mkfs.ext4", real);
+  const refuse = `echo x >>${left}.tried; echo "$9 is apparently in use by the system; will not make a filesystem here!" >&2; exit 1`;
+  writeFileSync(
+    script,
+    `#!/bin/sh\nn=$(cat ${left}); [ $n -gt 0 ] && { echo $((n - 1)) >${left}; ${refuse}; }\nexec ${real} "$@"\n`,
+    { mode: 0o755 },
+  );
+  const standIns = { [realpathSync("/usr/sbin/mkfs.ext4")]: script };
+  const driver = await startDriver(scratch, { pools: [`p=image:${disk.path}`], apart: true, standIns });
+  writeFileSync(left, "3");
+  const place = placeFor(scratch, driver, await createVolume(driver, "claimed"));
+  await place.take();
+  assert.equal(readFileSync(`${left}.tried`, "utf8"), "x\n".repeat(3));
+  await place.release();
+  writeFileSync(left, "1000");
+  const other = placeFor(scratch, driver, await createVolume(driver, "stays"));
+  await refused(other.take(), "INTERNAL", /in use by the system/);
+  writeFileSync(left, "0");
+  await other.take();
+  await other.release();
+});
