@@ -5,12 +5,12 @@ import type { VolumeAttachment } from "kubernetes-types/storage/v1.js";
 import { actsFor } from "../acts-for.ts";
 import type { Informer } from "../api/informer.ts";
 import { Later, openQueue } from "../api/queue.ts";
-import { claims, storageClasses, volumeAttachments, volumeSnapshotContents } from "../api/resources.ts";
+import { claims, storageClasses, volumeAttachments } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import { watchClaimsOfNode } from "../claims-of-node.ts";
 import type { HelperContext } from "../helper.ts";
 import { allSynced } from "../synced.ts";
-import { watchVolumes, withoutManagedFields } from "../watched.ts";
+import { watchContents, watchVolumes, withoutManagedFields } from "../watched.ts";
 import type { Provisioner, ProvisionerOptions } from "./context.ts";
 import { isAsking } from "./duty.ts";
 import { openIntents } from "./intents.ts";
@@ -30,7 +30,7 @@ export type { ProvisionerOptions } from "./context.ts";
 export async function runProvisioner(context: HelperContext, options: ProvisionerOptions = {}): Promise<void> {
   const { driver, log, signal } = context;
   const volumes = watchVolumes(context);
-  const contents = watchContents(context);
+  const contents = driver.controller.has("CREATE_DELETE_SNAPSHOT") ? watchContents(context) : undefined;
   const provisioner: Provisioner = {
     ...context,
     options,
@@ -167,27 +167,6 @@ function watchAsking(context: HelperContext): Informer<PersistentVolumeClaim> {
   );
 }
 
-/** The snapshots' contents: for one node those that it holds. */
-function watchContents({ informers, driver, node }: HelperContext): Informer<VolumeSnapshotContent> | undefined {
-  if (!driver.controller.has("CREATE_DELETE_SNAPSHOT")) return undefined;
-  return informers.of(
-    volumeSnapshotContents,
-    {
-      ...(node !== undefined && {
-        labelSelector: `snapshot.storage.kubernetes.io/managed-by=${node}`,
-        jitterMs: 2_000,
-      }),
-      keep: (content) => (content.spec.driver === driver.name ? withoutManagedFields(content) : undefined),
-      indexes: {
-        snapshot: ({ spec: { volumeSnapshotRef } }) => [
-          sourceKey("snapshot", volumeSnapshotRef.namespace, volumeSnapshotRef.name),
-        ],
-      },
-    },
-    "contents, by snapshot",
-  );
-}
-
 function watchAttachments({ informers, driver }: HelperContext): Informer<VolumeAttachment> {
   return informers.of(
     volumeAttachments,
@@ -207,7 +186,8 @@ function holds(
 ): boolean {
   return sourceKeysOf(claim).some((key) => {
     const [kind, namespace, name] = key.split("/");
-    if (kind === "snapshot") return (contents?.by("snapshot", key).length ?? 0) > 0;
-    return volumes.by("claim", `${namespace}/${name}`).some((volume) => actsFor(context, volume));
+    const source = `${namespace}/${name}`;
+    if (kind === "snapshot") return (contents?.by("snapshot", source).length ?? 0) > 0;
+    return volumes.by("claim", source).some((volume) => actsFor(context, volume));
   });
 }
