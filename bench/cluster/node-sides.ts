@@ -7,7 +7,7 @@ import type { Kubelet } from "../../test/support/cluster/kubelet.ts";
 import { type Service, startService } from "../../test/support/cluster/service.ts";
 import { startUpstream } from "../../test/support/cluster/upstream.ts";
 import { holdfast } from "../../test/support/driver.ts";
-import { driverName, type Side, sidecars } from "./sides.ts";
+import { driverName, type Side, sidecars, upstreamEnv } from "./sides.ts";
 
 /** Where the driver's socket is, in the machine. */
 export const socketIn = ({ kubeletDir }: Kubelet): string => join(kubeletDir, "plugins", driverName, "csi.sock");
@@ -82,7 +82,12 @@ export function upstreamOnNode(plane: ControlPlane, kubelet: Kubelet, pool: stri
       if (services.length > 0) for (const service of services) service.start();
       else {
         const outside = kubelet.machine.outside(socket);
-        const started = await startUpstream(plane, { socket: outside, env: { NODE_NAME: kubelet.name }, sidecars });
+        const started = await startUpstream(plane, {
+          socket: outside,
+          env: upstreamEnv(kubelet.name),
+          sidecars,
+          upstreamEnv,
+        });
         services = Object.values(started);
       }
     },

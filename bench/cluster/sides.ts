@@ -21,10 +21,17 @@ export interface Side {
 
 /** As both sides of the comparison publish: what the chart would give the upstream set for local pools. */
 export const sidecars = {
-  provisioner: ["--node-deployment", "--feature-gates=Topology=true", "--strict-topology", "--extra-create-metadata"],
+  provisioner: [
+    ...["--node-deployment", "--feature-gates=Topology=true", "--strict-topology", "--extra-create-metadata"],
+    // Ours publishes it too.
+    ...["--enable-capacity", "--capacity-ownerref-level=-1"],
+  ],
   resizer: [],
   snapshotter: ["--node-deployment"],
 } as const;
+
+/** NAMESPACE is where the objects of capacity go. */
+export const upstreamEnv = (node: string) => ({ NODE_NAME: node, NAMESPACE: "default" });
 
 /** One process: the driver and its helpers. */
 export function ours(plane: ControlPlane, pool: string): Side {
@@ -57,7 +64,7 @@ export function upstream(plane: ControlPlane, pool: string): Side {
         return;
       }
       driver = await startDriver(plane.scratch, { pools: [pool], nodeId: nodeName });
-      const started = await startUpstream(plane, { socket: driver.socket, env: { NODE_NAME: nodeName }, sidecars });
+      const started = await startUpstream(plane, { socket: driver.socket, env: upstreamEnv(nodeName), sidecars });
       services = Object.values(started);
     },
     async stop() {
