@@ -86,7 +86,6 @@ export function upstreamOnNode(plane: ControlPlane, kubelet: Kubelet, pool: stri
           socket: outside,
           env: upstreamEnv(kubelet.name),
           sidecars,
-          upstreamEnv,
         });
         services = Object.values(started);
       }
