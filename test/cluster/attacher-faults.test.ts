@@ -171,6 +171,7 @@ test("the attacher, whatever happens", { timeout: 170_000 }, async (t) => {
 
   await t.test("two at once, as when a Lease is lost late", async () => {
     const second = startHelper(plane, "attacher", { socket: driver.socket, name: "second", options });
+    await plane.until("both work", () => second.log().includes("the attacher works") || undefined);
     const attaching = await Promise.all(Array.from({ length: 10 }, (_, index) => make(`twice-${index}`)));
     const attachments = await Promise.all(attaching.map((attach) => attach()));
     await Promise.all(attachments.map((attachment) => attachment.attached()));

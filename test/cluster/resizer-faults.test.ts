@@ -177,6 +177,7 @@ test("the resizer, whatever happens", { timeout: 170_000 }, async (t) => {
 
   await t.test("two at once, as when a Lease is lost late", async () => {
     const second = startHelper(plane, "resizer", { socket: driver.socket, name: "second", options });
+    await plane.until("both work", () => second.log().includes("the resizer works") || undefined);
     const names = Array.from({ length: 10 }, (_, index) => `twice-${index}`);
     await Promise.all(names.map(make));
     await Promise.all(names.map((name) => space.resize(name, "128Mi")));

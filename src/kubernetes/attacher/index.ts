@@ -83,6 +83,7 @@ export async function runAttacher(context: HelperContext, options: AttacherOptio
     }),
     () => queue.stop(),
   );
+  log.info({ driver: driver.name }, "the attacher works");
   if (!signal.aborted) await once(signal, "abort");
   await Promise.all(ends.map((end) => end()));
 }

@@ -87,6 +87,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
     };
     ends.push(classes.on((change) => change.kind === "added" && waiting(change)));
   }
+  log.info({ driver: driver.name, ...(context.node !== undefined && { node: context.node }) }, "the resizer works");
   if (!signal.aborted) await once(signal, "abort");
   await Promise.all(ends.map((end) => end()));
 }
