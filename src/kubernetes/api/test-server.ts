@@ -118,7 +118,9 @@ export async function startTestApi(): Promise<TestApi> {
       answer.on("close", () => watches.delete(watch));
       return;
     }
-    const known = objects.get(path);
+    // The status is written like all else of the object.
+    const subject = method === "GET" ? path : path.replace(/\/status$/, "");
+    const known = objects.get(subject);
     if (method === "POST") {
       const target = `${path}/${body.metadata?.name}`;
       if (objects.has(target)) return refuse(409, "AlreadyExists");
@@ -135,11 +137,14 @@ export async function startTestApi(): Promise<TestApi> {
     if (known === undefined) return refuse(404, "NotFound");
     if (method === "PUT") {
       if (body.metadata?.resourceVersion !== known.metadata.resourceVersion) return refuse(409, "Conflict");
-      return say(200, put(path, body));
+      return say(200, put(subject, body));
     }
-    if (method === "PATCH")
-      return say(200, put(path, { ...known, ...body, metadata: { ...known.metadata, ...body.metadata } }));
-    if (method === "DELETE") remove(path);
+    if (method === "PATCH") {
+      const { uid = known.metadata.uid, resourceVersion = known.metadata.resourceVersion } = body.metadata ?? {};
+      const meant = uid === known.metadata.uid && resourceVersion === known.metadata.resourceVersion;
+      return meant ? say(200, put(subject, merged(known, body) as Stored)) : refuse(409, "Conflict");
+    }
+    if (method === "DELETE") remove(subject);
     return say(200, known);
   };
 
@@ -183,6 +188,17 @@ function selectorOf(selector: string): Selects {
   if (selector.startsWith("!")) return ({ metadata }) => metadata.labels?.[selector.slice(1)] === undefined;
   const [key = "", value] = selector.split("=");
   return ({ metadata }) => value === undefined || metadata.labels?.[key] === value;
+}
+
+/** RFC 7396. Strategic patches are taken for such, too: lists are replaced whole. */
+function merged(known: unknown, patch: unknown): unknown {
+  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> = typeof known === "object" && known !== null ? { ...known } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = merged(result[key], value);
+  }
+  return result;
 }
 
 /** Waits until `check` holds; throws after five seconds. */
