@@ -1,4 +1,4 @@
-/** Our snapshotter with the upstream snapshot-controller and with ours, on one node with a local pool. */
+/** Our snapshotter with the upstream snapshot-controller and with ours, on one node with a local pool; neither labels all contents. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -49,11 +49,13 @@ for (const controller of ["upstream", "ours"])
     const cuts = async () => (await driver.client.controller.listSnapshots({})).entries.map(({ snapshot }) => snapshot);
     startHelper(plane, "provisioner", { socket: driver.socket, node: "n1" });
     const snapshotter = startHelper(plane, "snapshotter", { socket: driver.socket, node: "n1" });
+    startHelper(plane, "contentLabeller", { socket: driver.socket });
     if (controller === "ours") startHelper(plane, "snapshotController", { socket: driver.socket });
     else {
       await startUpstream(plane, {
         socket: driver.socket,
-        sidecars: { snapshotController: ["--enable-distributed-snapshotting"] },
+        // Not told to label contents: the controller pod does it.
+        sidecars: { snapshotController: [] },
       });
     }
     await space.claim("data", { class: "fast", selectedNode: "n1" });
@@ -93,7 +95,7 @@ for (const controller of ["upstream", "ours"])
       await plane.api.remove(`${contents}/${name}`);
       await space.gone("the content", `${contents}/${name}`);
       assert.equal((await cuts()).length, 1);
-      await space.existing("again", handle, driverName, { deletionPolicy: "Delete", node: "n1" });
+      await space.existing("again", handle, driverName, { deletionPolicy: "Delete" });
       await space.snapshotReady("again");
       await space.claim("restored", { class: "fast", selectedNode: "n1", fromSnapshot: "again" });
       await space.bound("restored");

@@ -7,6 +7,7 @@ import { openEvents } from "../../../src/kubernetes/api/events.ts";
 import { runAttacher } from "../../../src/kubernetes/attacher/index.ts";
 import { runCapacity } from "../../../src/kubernetes/capacity/index.ts";
 import { type ClusterRolesOptions, runClusterRoles } from "../../../src/kubernetes/cluster-roles/index.ts";
+import { runContentLabeller } from "../../../src/kubernetes/cluster-roles/label-contents.ts";
 import { learnDriver } from "../../../src/kubernetes/driver-facts.ts";
 import { type HelperContext, openInformers } from "../../../src/kubernetes/helper.ts";
 import { runProvisioner } from "../../../src/kubernetes/provisioner/index.ts";
@@ -23,6 +24,8 @@ const helpers = {
   // In earnest it has no driver; here one tells it the name.
   roles: (context: HelperContext, options?: ClusterRolesOptions) =>
     runClusterRoles({ ...context, driverName: context.driver.name }, options),
+  contentLabeller: (context: HelperContext, _options?: object) =>
+    runContentLabeller({ ...context, driverName: context.driver.name }),
   snapshotter: runSnapshotter,
   snapshotController: runSnapshotController,
 } as const;
