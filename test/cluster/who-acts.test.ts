@@ -104,6 +104,7 @@ test("who acts", async (t) => {
       assert.equal(nodeOf(await space.bound(name)), "n1", name);
     }
     assert.equal((await volumes("n2")).length, 1);
+    await told(/restored Provisioning: the node n1 makes the volume, for it holds the snapshot/);
     for (const name of ["restored", "cloned", "restored-now", "cloned-now"]) await space.removeClaim(name);
     await space.removeSnapshot("cut");
     assert.deepEqual([(await volumes("n1")).length, (await volumes("n2")).length], [1, 1]);
@@ -230,6 +231,20 @@ test("who acts", async (t) => {
     await space.removeClaim("on-n1");
     assert.equal((await volumes("n1")).length, 1);
     await space.removeClaim("on-n2");
+    assert.equal((await volumes("n2")).length, 0);
+  });
+
+  await t.test("the node that holds a source is gone: it is told, by whoever was selected or by nobody", async () => {
+    await space.claim("source", { class: "waits", selectedNode: "n1" });
+    await space.bound("source");
+    await space.snapshot("kept", "source", "snap");
+    await space.snapshotReady("kept");
+    await provisioners.n1.stop();
+    await plane.api.remove("/api/v1/nodes/n1");
+    await space.claim("orphan", { class: "waits", selectedNode: "n2", fromSnapshot: "kept" });
+    await space.claim("orphan-now", { class: "now", fromClaim: "source" });
+    await told(/orphan ProvisioningFailed: the node n1, which holds the snapshot kept, is gone/);
+    await told(/orphan-now ProvisioningFailed: the node n1, which holds the volume source, is gone/);
     assert.equal((await volumes("n2")).length, 0);
   });
 

@@ -21,6 +21,10 @@ interface Promised {
   readonly at: number;
 }
 
+class HolderGone extends Error {
+  override readonly name = "HolderGone";
+}
+
 export class ImmediateClaims {
   readonly #roles: Roles;
   readonly #refusedForMs: number;
@@ -44,8 +48,9 @@ export class ImmediateClaims {
   async serve(claim: PersistentVolumeClaim): Promise<void> {
     const { classes, driverName } = this.#roles;
     const storageClass = classes.get(classNameOf(claim));
-    if (storageClass?.provisioner !== driverName || storageClass.volumeBindingMode === "WaitForFirstConsumer") return;
-    if (selectedNodeOf(claim) !== undefined) return;
+    if (storageClass?.provisioner !== driverName) return;
+    if (selectedNodeOf(claim) !== undefined) return this.#tellOfGoneHolder(claim);
+    if (storageClass.volumeBindingMode === "WaitForFirstConsumer") return;
     this.#noteRefusal(claim.metadata?.uid ?? "");
     try {
       if (await this.#isLeftToHolder(claim)) return;
@@ -57,6 +62,16 @@ export class ImmediateClaims {
       this.#roles.events.warning(claims, claim, "ProvisioningFailed", why);
       this.#roles.log.warn({ claim: shownClaim(claim), why }, "no node is picked for the claim yet");
       throw new Later(why);
+    }
+  }
+
+  /** A node was selected, but it is another that must act, and that one can't say that it is gone. */
+  async #tellOfGoneHolder(claim: PersistentVolumeClaim): Promise<void> {
+    try {
+      await this.#isLeftToHolder(claim);
+    } catch (error) {
+      // Anything else is told by the selected node.
+      if (error instanceof HolderGone) this.#roles.events.warning(claims, claim, "ProvisioningFailed", error.message);
     }
   }
 
@@ -79,7 +94,7 @@ export class ImmediateClaims {
     const { holder } = await findSource({ api, driver: { name: driverName } }, claim, asked, true);
     if (holder?.node === undefined) return false;
     if (nodes.get(holder.node) === undefined) {
-      throw new Error(`the node ${holder.node}, which holds the ${asked.kind} ${asked.name}, is gone`);
+      throw new HolderGone(`the node ${holder.node}, which holds the ${asked.kind} ${asked.name}, is gone`);
     }
     return true;
   }

@@ -23,6 +23,8 @@ import { reportStrays } from "./strays.ts";
 
 export type { ProvisionerOptions } from "./context.ts";
 
+const wakeAgainMs = 2_000;
+
 /**
  * Serves claims and deletes volumes of the driver until the context's signal: for the whole cluster, or for one node's. Throws when
  * the intents can't be read or kept.
@@ -97,7 +99,12 @@ export async function runProvisioner(context: HelperContext, options: Provisione
     if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) sourceQueue.add(uid);
   });
   const wake = (source: string) => {
-    for (const { metadata } of provisioner.claims.by("source", source)) if (metadata?.uid) claimQueue.add(metadata.uid);
+    for (const { metadata } of provisioner.claims.by("source", source)) {
+      if (metadata?.uid === undefined) continue;
+      claimQueue.add(metadata.uid);
+      // What tells that a source is ready is written in two steps: the second may be a moment behind.
+      claimQueue.add(metadata.uid, wakeAgainMs);
+    }
   };
   volumes.on(({ object }) => {
     volumeQueue.add(object.metadata?.name ?? "");

@@ -57,7 +57,12 @@ async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): 
       return undefined;
     }
     const found = asked && (await findSource(provisioner, claim, asked, options.allowModeChange === true));
-    if (node !== undefined && found?.holder && !found.holder.here) return undefined;
+    if (node !== undefined && found?.holder && !found.holder.here) {
+      const where = found.holder.node === undefined ? "another node" : `the node ${found.holder.node}`;
+      const what = `${where} makes the volume, for it holds the ${found.kind} that is asked for`;
+      events.normal(claims, claim, "Provisioning", what);
+      return undefined;
+    }
     const plan = await planFor(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
     // Read here once in vain, so that a secret that is missing leaves nothing begun.
     await secretValues(provisioner.api, plan.secret);
