@@ -37,7 +37,7 @@ test("no room: the selection is given back, for the scheduler to select again", 
   it.api.objects.set(claimPath, stored);
   it.answer = "RESOURCE_EXHAUSTED";
   await serveClaim(it.provisioner, "u");
-  assert.equal(objectOf(it.api, claimPath)?.metadata.annotations?.[selected], null);
+  assert.equal(objectOf(it.api, claimPath)?.metadata.annotations?.[selected], undefined);
   assert.match(it.events.join(), /another node than n1 is asked for/);
   assert.deepEqual(it.provisioner.intents.all(), []);
 });
