@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { renderChart } from "../support/cluster/chart.ts";
 import { makeClass, makeSpace, type Volume } from "../support/cluster/claims.ts";
 import { startControlPlane } from "../support/cluster/control-plane.ts";
-import { startHelper } from "../support/cluster/helper.ts";
+import { startHoldfast } from "../support/cluster/holdfast.ts";
 import { ensure, installDefinitions, registerNode, tokenFor } from "../support/cluster/objects.ts";
-import { snapshotDefinitions, startUpstream } from "../support/cluster/upstream.ts";
+import { snapshotDefinitions } from "../support/cluster/upstream.ts";
 import { startDriver } from "../support/driver.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { scratchFor } from "../support/scratch.ts";
@@ -23,7 +23,7 @@ test("with the rights of the chart and no more", async (t) => {
   const plane = await startControlPlane(scratch);
   await installDefinitions(plane, snapshotDefinitions);
   await ensure(plane.api, "/api/v1/namespaces", "holdfast");
-  await plane.apply(await renderChart({ "snapshots.enabled": true }));
+  await plane.apply(await renderChart({ "snapshots.controller": true }));
   await makeClass(plane, "now", { driver: driverName, binding: "Immediate" });
 
   const start = async (node: Name) => {
@@ -44,15 +44,10 @@ test("with the rights of the chart and no more", async (t) => {
   };
   const drivers = { n1: await start("n1"), n2: await start("n2") };
   const token = await tokenFor(plane, "holdfast", "holdfast-controller", { node: "n1" });
-  const roles = startHelper(plane, "roles", {
-    socket: drivers.n1.socket,
-    kubeconfig: plane.kubeconfigWith(token),
-    options: { goneForMs: 300 },
-  });
-  await startUpstream(plane, {
-    socket: drivers.n1.socket,
-    sidecars: { snapshotController: ["--enable-distributed-snapshotting"] },
-  });
+  const config = join(scratch.path, "controller.yaml");
+  const kubernetes = { kubeconfig: plane.kubeconfigWith(token), namespace: "holdfast", snapshotController: true };
+  writeFileSync(config, JSON.stringify({ driverName, kubernetes }));
+  const controller = startHoldfast(plane, ["serve", "--kubernetes=controller", "--config", config]);
 
   const space = await makeSpace(plane, "users");
   const nodeOf = ({ spec }: Volume) => /"values":\["(n\d)"\]/.exec(JSON.stringify(spec.nodeAffinity))?.[1];
@@ -108,7 +103,7 @@ test("with the rights of the chart and no more", async (t) => {
   });
 
   await t.test("nothing was refused on the way", () => {
-    const logs = [...names.map((node) => drivers[node].log()), roles.log()].join("");
+    const logs = [...names.map((node) => drivers[node].log()), controller.log()].join("");
     const refused = logs.split("\n").filter((line) => /forbidden|denied request/.test(line));
     assert.deepEqual(refused, []);
   });
