@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { codeBlocks, pages } from "../docs/pages.ts";
 import { startControlPlane } from "../support/cluster/control-plane.ts";
 import { run } from "../support/run.ts";
 import { scratchFor } from "../support/scratch.ts";
@@ -55,6 +56,17 @@ test("installed by Helm and by kubectl", async (t) => {
       await helm("upgrade", "holdfast", chart, "--reuse-values", "--set", "sidecars=holdfast");
     },
   );
+
+  await t.test("the API server takes every object that the tutorial shows", async () => {
+    const page = pages().get("docs/tutorials/one-node-cluster.md") ?? "";
+    const shown = codeBlocks(page, "yaml").filter((text) => text.startsWith("apiVersion:"));
+    assert.equal(shown.length, 3);
+    for (const [index, text] of shown.entries()) {
+      const file = join(scratch.path, `${index}.yaml`);
+      writeFileSync(file, text);
+      await plane.kubectl("apply", "--dry-run=server", "-f", file);
+    }
+  });
 
   await t.test("shared pools beside local ones, as a second release", async () => {
     const values = join(scratch.path, "shared.json");
