@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CsiError } from "../../csi/client.ts";
+import { ApiError } from "./api-error.ts";
 import { Later, openQueue } from "./queue.ts";
 import { silent, until } from "./test-server.ts";
 
@@ -57,6 +59,22 @@ test("what fails is tried again, ever more slowly, until it succeeds", async () 
   assert.deepEqual(attempts, [1, 2, 3, 4]);
   const waits = at.slice(1).map((time, i) => time - (at[i] ?? 0));
   assert.ok((waits[2] ?? 0) > (waits[0] ?? 0), `${waits.join(", ")} grow`);
+});
+
+test("while the API server or the driver is away, the waits stay short: the work goes on when it is back", async () => {
+  for (const error of [new ApiError(0, "", "no answer"), new CsiError("UNAVAILABLE", "no driver answers", "Probe")]) {
+    const at: number[] = [];
+    const run = () => {
+      at.push(performance.now());
+      if (at.length < 8) throw error;
+      return Promise.resolve(undefined);
+    };
+    const queue = openQueue({ name: "q", workers: 1, run, firstWaitMs: 5, outageWaitMs: 20 }, silent);
+    queue.add("a");
+    await until(() => queue.size === 0, "the end");
+    const waits = at.slice(1).map((time, i) => time - (at[i] ?? 0));
+    assert.ok((waits.at(-1) ?? 0) < 200, `${waits.join(", ")} stay short`);
+  }
 });
 
 test("a run that asks to come again comes again, and a nearer wish wins over a farther one", async () => {

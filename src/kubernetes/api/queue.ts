@@ -3,6 +3,7 @@
  * again after a wait that doubles, with a random part so that a thousand nodes don't come back together.
  */
 import type { Log } from "../../observe/log.ts";
+import { isOutage } from "../outcome.ts";
 
 export interface Queue {
   /** Runs `key` as soon as there is a place, or after `delayMs`. May be called again and again. */
@@ -28,6 +29,8 @@ export interface QueueOptions {
   readonly firstWaitMs?: number;
   /** Absent: 300,000. */
   readonly longestWaitMs?: number;
+  /** The longest wait while the driver or the API server is away, in milliseconds. Absent: 15,000. */
+  readonly outageWaitMs?: number;
   /** The particulars of a key for the log. Absent: `{ key }`. */
   readonly fields?: (key: string) => object;
 }
@@ -60,8 +63,11 @@ export function openQueue(options: QueueOptions, log: Log): Queue {
   let running = 0;
   let stopped = false;
 
-  const waitAfter = (failures: number) => {
-    const longest = options.longestWaitMs ?? 300_000;
+  const waitAfter = (failures: number, error: unknown) => {
+    const longest = Math.min(
+      options.longestWaitMs ?? 300_000,
+      isOutage(error) ? (options.outageWaitMs ?? 15_000) : Number.POSITIVE_INFINITY,
+    );
     const wait = Math.min(longest, (options.firstWaitMs ?? 1000) * 2 ** (failures - 1));
     return wait * (0.75 + Math.random() / 2);
   };
@@ -101,7 +107,7 @@ export function openQueue(options: QueueOptions, log: Log): Queue {
       if (typeof wish === "number") next = wish;
     } catch (error) {
       entry.failures++;
-      next = error instanceof Later && error.ms !== undefined ? error.ms : waitAfter(entry.failures);
+      next = error instanceof Later && error.ms !== undefined ? error.ms : waitAfter(entry.failures, error);
       if (error instanceof Later && error.ms !== undefined) entry.failures = 0;
       const told = { ...(options.fields?.(key) ?? { key }), again: `${Math.round(next / 100) / 10}s` };
       if (stopped) log.debug({ ...told, error: String(error) }, `${options.name}: interrupted`);
