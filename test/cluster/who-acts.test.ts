@@ -68,7 +68,10 @@ test("who acts", async (t) => {
       options: { settleMs: 100 },
     });
   const capacities = { n1: startCapacity("n1"), n2: startCapacity("n2") };
-  startHelper(plane, "roles", { socket: n1.socket, options: { goneForMs: 300, refusedForMs: 60_000 } });
+  startHelper(plane, "roles", {
+    socket: n1.socket,
+    options: { goneForMs: 300, notReadyForMs: 500, refusedForMs: 60_000 },
+  });
 
   await makeClass(plane, "waits", { driver: driverName });
   await makeClass(plane, "now", { driver: driverName, binding: "Immediate" });
@@ -233,6 +236,29 @@ test("who acts", async (t) => {
     await space.removeClaim("on-n2");
     assert.equal((await volumes("n2")).length, 0);
   });
+
+  await t.test(
+    "the node that was selected does not work: a claim that need not wait goes elsewhere, another is told",
+    async () => {
+      const ready = (status: string) =>
+        plane.api.merge("/api/v1/nodes/n2/status", {
+          status: {
+            conditions: [{ type: "Ready", status, reason: "Test", lastTransitionTime: new Date().toISOString() }],
+          },
+        });
+      await provisioners.n2.stop();
+      await ready("False");
+      await space.claim("stuck", { class: "waits", selectedNode: "n2" });
+      await space.claim("stuck-now", { class: "now", selectedNode: "n2" });
+      await told(/stuck ProvisioningFailed: the selected node n2 is not ready, and the volume can be made only there/);
+      assert.equal(nodeOf(await space.bound("stuck-now")), "n1");
+      assert.equal(await selectedNode("stuck"), "n2");
+      await ready("True");
+      provisioners.n2 = start("n2");
+      assert.equal(nodeOf(await space.bound("stuck")), "n2");
+      for (const name of ["stuck", "stuck-now"]) await space.removeClaim(name);
+    },
+  );
 
   await t.test("the node that holds a source is gone: it is told, by whoever was selected or by nobody", async () => {
     await space.claim("source", { class: "waits", selectedNode: "n1" });

@@ -20,6 +20,8 @@ export interface ClusterRolesContext {
 export interface ClusterRolesOptions {
   /** How long a node must be gone before a selection of it is taken back, in milliseconds. Absent: 10,000. */
   readonly goneForMs?: number;
+  /** How long a node must not be ready before a claim that need not wait for it is given to another, in milliseconds. Absent: 60,000. */
+  readonly notReadyForMs?: number;
   /** How long a node that had no room is not picked for the same claim again, in milliseconds. Absent: 60,000. */
   readonly refusedForMs?: number;
 }

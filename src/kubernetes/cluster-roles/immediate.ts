@@ -10,6 +10,7 @@ import { askedOf, findSource } from "../provisioner/sources.ts";
 import { isAllowed } from "../provisioner/topology.ts";
 import { bytesOf } from "../quantity.ts";
 import type { Roles } from "./context.ts";
+import { isReady } from "./lost-nodes.ts";
 import { type Candidate, pickNode } from "./pick.ts";
 
 /** How long a promise counts: by then the node has published what it has left. */
@@ -153,6 +154,4 @@ export class ImmediateClaims {
 const sizeOf = ({ spec }: PersistentVolumeClaim): bigint => bytesOf(spec?.resources?.requests?.["storage"] ?? "0");
 
 /** Ready, and not cordoned. */
-const isUsable = ({ spec, status }: Node): boolean =>
-  spec?.unschedulable !== true &&
-  status?.conditions?.some((each) => each.type === "Ready" && each.status === "True") === true;
+const isUsable = (node: Node): boolean => node.spec?.unschedulable !== true && isReady(node);

@@ -9,9 +9,9 @@ import { classNameOf, selectedNodeOf, shownClaim } from "../provisioner/names.ts
 import { allSynced } from "../synced.ts";
 import { withoutManagedFields } from "../watched.ts";
 import type { ClusterRolesContext, ClusterRolesOptions, Roles } from "./context.ts";
-import { takeBackFromGone } from "./gone-nodes.ts";
 import { openHolders } from "./holders.ts";
 import { ImmediateClaims } from "./immediate.ts";
+import { isReady, takeBackFromLost } from "./lost-nodes.ts";
 
 export type { ClusterRolesContext, ClusterRolesOptions } from "./context.ts";
 
@@ -22,7 +22,8 @@ export async function runClusterRoles(context: ClusterRolesContext, options: Clu
   const { claims: asking, classes, capacities, nodes: known, registered } = roles;
   if (!(await allSynced([asking, classes, capacities, known, registered], signal))) return;
   const immediate = new ImmediateClaims(roles, options.refusedForMs ?? 60_000);
-  const missedSince = new Map<string, number>();
+  const lostSince = new Map<string, number>();
+  const patience = { goneForMs: options.goneForMs ?? 10_000, notReadyForMs: options.notReadyForMs ?? 60_000 };
 
   const queue = openQueue(
     {
@@ -40,7 +41,7 @@ export async function runClusterRoles(context: ClusterRolesContext, options: Clu
           return undefined;
         }
         try {
-          await takeBackFromGone(roles, claim, missedSince, options.goneForMs ?? 10_000);
+          await takeBackFromLost(roles, claim, lostSince, patience);
           const [now = claim] = asking.by("uid", uid);
           await immediate.serve(now);
         } catch (error) {
@@ -59,6 +60,10 @@ export async function runClusterRoles(context: ClusterRolesContext, options: Clu
   known.on(({ kind, object }) => {
     if (kind === "removed") again((claim) => selectedNodeOf(claim) === object.metadata?.name, 0);
     else if (kind === "added") again((claim) => selectedNodeOf(claim) === undefined, 1_000);
+    else if (!isReady(object)) again((claim) => selectedNodeOf(claim) === object.metadata?.name, 0);
+    else if (lostSince.delete(object.metadata?.name ?? "")) {
+      again((claim) => selectedNodeOf(claim) === undefined, 1_000);
+    }
   });
   registered.on(({ kind }) => {
     if (kind === "added") again((claim) => selectedNodeOf(claim) === undefined, 1_000);
