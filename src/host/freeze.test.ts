@@ -55,8 +55,8 @@ test("writers wait exactly as long as it is frozen; it is recorded before", asyn
 });
 
 test("when its time is over it thaws by itself, and the holder learns it", async () => {
-  const frozen = await freeze({ mountPath, maxMs: 60, record: nothing });
-  await delay(250);
+  const frozen = await freeze({ mountPath, maxMs: 400, record: nothing });
+  await delay(1200);
   assert.equal(await thaw(mountPath), false);
   assert.equal(await frozen.thaw(), false);
 });

@@ -14,7 +14,7 @@ import { readMarker } from "./marker.ts";
 import type { Key, KeyedPage, Latch, NewSnapshot, NewVolume, PoolCapacity, Snapshot, Volume } from "./pool.ts";
 import { Presence } from "./presence.ts";
 import { Problem } from "./problem.ts";
-import { readIfThere, readNow } from "./record.ts";
+import { noteRecent, readIfThere, readLocal } from "./record.ts";
 import { type Aside, discardAside, layOut, listAside, Shelf } from "./shelf.ts";
 
 /** What a backend is given to open a pool. */
@@ -112,7 +112,7 @@ export abstract class FolderPool {
 
   async latch(volume: Volume): Promise<Latch> {
     const path = this.volumes.path(volume.key, latchName);
-    const text = this.shared ? await readIfThere(path) : readNow(path);
+    const text = await (this.shared ? readIfThere(path) : readLocal(path));
     if (text !== undefined) return decodeLatch(text, path);
     // No latch means blank only where its volume is: not where the pool's disk has gone since the volume was found.
     if ((await this.volumes.find(volume.key))?.nonce === volume.nonce) return { state: "blank" };
@@ -120,7 +120,9 @@ export abstract class FolderPool {
   }
 
   async setLatch(volume: Volume, latch: Latch): Promise<void> {
-    await writeDurably(this.volumes.path(volume.key, latchName), encodeLatch(latch));
+    const path = this.volumes.path(volume.key, latchName);
+    await writeDurably(path, encodeLatch(latch));
+    noteRecent(path);
   }
 
   /** The latch of an entry that is still aside; blank is the absence of one. Gives the files that are to be made durable. */

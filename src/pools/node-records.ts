@@ -3,11 +3,11 @@
  * kernel has proved that it is closed. Mounts do not outlive a boot, so records of an earlier boot count as none; on a
  * shared pool a controller elsewhere reads them to learn whether a node has let go.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
-import { encodeRecord, hasCode, RecordReader, readIfThere, readNow } from "./record.ts";
+import { encodeRecord, hasCode, isRecent, noteRecent, RecordReader, readIfThere, readLocal } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
 export interface Target {
@@ -51,8 +51,7 @@ export class NodeRecords {
 
   async read(key: string): Promise<StageRecord | undefined> {
     const path = join(this.#own, `${key}.json`);
-    // On a local pool: a few hundred bytes that this node wrote itself, and asks for in every call.
-    const text = this.#durable ? await readIfThere(path) : readNow(path);
+    const text = await (this.#durable ? readIfThere(path) : readLocal(path));
     return text === undefined ? undefined : decodeStage(text, path, this.#durable);
   }
 
@@ -82,7 +81,7 @@ export class NodeRecords {
     const found: string[] = [];
     for (const folder of await readdir(join(this.#pool, "nodes"))) {
       const path = join(this.#pool, "nodes", folder, `${volume.key}.json`);
-      const text = this.#durable ? await readIfThere(path) : readNow(path);
+      const text = await (this.#durable ? readIfThere(path) : readLocal(path));
       if (text === undefined) continue;
       const own = join(this.#pool, "nodes", folder) === this.#own;
       const record = own ? decodeStage(text, path, this.#durable) : RecordReader.parse(text, path);
@@ -148,18 +147,20 @@ export class NodeRecords {
       await makeFolder(this.#own);
       await write(path, text);
     }
+    noteRecent(path);
   }
 
   async #drop(name: string): Promise<void> {
     const path = join(this.#own, name);
     // Mostly the unstage before has removed it, and the kernel remembers that it is not there.
-    if (!this.#durable && !existsSync(path)) return;
+    if (!this.#durable && isRecent(path) && statSync(path, { throwIfNoEntry: false }) === undefined) return;
     try {
       await unlink(path);
     } catch (error) {
       if (hasCode(error, "ENOENT")) return;
       throw error;
     }
+    noteRecent(path);
     if (this.#durable) await syncDirectory(this.#own);
   }
 }

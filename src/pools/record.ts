@@ -55,11 +55,36 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
+/** Milliseconds for which the kernel surely keeps in memory what was looked at. */
+const recentMs = 1000;
+const recentLimit = 4096;
+const recent = new Map<string, number>();
+
+/** Says that this path was read, written or found missing just now, so that another look at it asks no disk. */
+export function noteRecent(path: string): void {
+  recent.delete(path);
+  recent.set(path, performance.now());
+  if (recent.size <= recentLimit) return;
+  const oldest = recent.keys().next().value;
+  if (oldest !== undefined) recent.delete(oldest);
+}
+
+export function isRecent(path: string): boolean {
+  const at = recent.get(path);
+  return at !== undefined && performance.now() - at < recentMs;
+}
+
 /**
- * The same on this thread: for the few hundred bytes that a call wrote or read a moment ago, on a local file system, where
- * a turn of the threads costs more than the read.
+ * As `readIfThere`, of a local file system: what was looked at a moment ago is read on this thread, where a turn of the
+ * threads would cost more than the read. Everything else may have to wait for a disk, and a disk may hang.
  */
-export function readNow(path: string): string | undefined {
+export async function readLocal(path: string): Promise<string | undefined> {
+  const text = isRecent(path) ? readNow(path) : await readIfThere(path);
+  noteRecent(path);
+  return text;
+}
+
+function readNow(path: string): string | undefined {
   try {
     // Where it is not there, an error would cost more than this look.
     if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;

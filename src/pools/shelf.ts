@@ -18,7 +18,7 @@ import {
 import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
-import { damaged, hasCode } from "./record.ts";
+import { damaged, hasCode, isRecent, noteRecent } from "./record.ts";
 
 interface Entry {
   readonly name: string;
@@ -189,9 +189,9 @@ export class Shelf<T extends Entry> {
   async #seeMarker(): Promise<void> {
     const marker = join(this.#pool, "holdfast.json");
     try {
-      // The kernel keeps what is asked for with every create.
-      if (this.#remote) await lstat(marker);
-      else lstatSync(marker);
+      if (!this.#remote && isRecent(marker)) lstatSync(marker);
+      else await lstat(marker);
+      noteRecent(marker);
     } catch (error) {
       throw new Problem("POOL_UNAVAILABLE", `the pool ${this.#pool} is not there or has no marker`, { cause: error });
     }
