@@ -230,6 +230,17 @@ describe("the chart", () => {
     assert.equal(config.kubernetes, undefined);
   });
 
+  test("the upstream sidecars are of the versions that the tests of the cluster run", () => {
+    const { upstream } = parse(readFileSync(join(chart, "values.yaml"), "utf8"));
+    const modules = ["sidecars", "snapshotter"].map((name) =>
+      readFileSync(join(root, `test/cluster/${name}/go.mod`), "utf8"),
+    );
+    for (const name of ["provisioner", "attacher", "resizer", "snapshotter"]) {
+      const tried = new RegExp(`kubernetes-csi/external-${name}/v\\d+ (v\\S+)`).exec(modules.join("\n"))?.[1];
+      assert.equal(upstream[name], `csi-${name}:${tried}`);
+    }
+  });
+
   test("shared pools: attached, and one controller does what is for all", async () => {
     const ours = await items({ pools: sharedPools });
     const driver = one(ours, "CSIDriver");
