@@ -5,7 +5,7 @@ import type { VolumeSnapshot, VolumeSnapshotContent } from "../api/snapshot-type
 import { explain } from "../outcome.ts";
 import { contentProtection, managedBy, secretName, secretNamespace } from "../snapshots/names.ts";
 import { secretOf } from "../snapshots/parameters.ts";
-import { Unfit } from "../snapshots/told.ts";
+import { tryAgain, Unfit } from "../snapshots/told.ts";
 import { protectClaim } from "./claim-protection.ts";
 import type { Controller } from "./context.ts";
 import { contentNameFor, refOf, shown } from "./relations.ts";
@@ -14,6 +14,11 @@ import { claimOf, onlyNodeOf, volumeOf } from "./source.ts";
 /** Makes it; one that is there already is given back. Throws an Unfit that says what is missing. */
 export async function makeContent(controller: Controller, snapshot: VolumeSnapshot): Promise<VolumeSnapshotContent> {
   const { api, contents, events, log } = controller;
+  // What is made for a snapshot that is gone would be cut, and stay for ever.
+  const now = await api.get(volumeSnapshots, refOf(snapshot));
+  if (now.metadata?.uid !== snapshot.metadata?.uid || now.metadata?.deletionTimestamp !== undefined) {
+    throw tryAgain("it is being deleted");
+  }
   let content: VolumeSnapshotContent;
   try {
     content = await describe(controller, snapshot);

@@ -7,7 +7,9 @@ import { secretValues } from "../secret-values.ts";
 import { beingCreated, secretName, secretNamespace } from "../snapshots/names.ts";
 import { parametersForDriver } from "../snapshots/parameters.ts";
 import { annotate, changeStatus } from "../snapshots/writer.ts";
+import { beginCut } from "./begin-cut.ts";
 import type { Snapshotter } from "./context.ts";
+import { nextStep } from "./next-step.ts";
 import { exactly, nanosecondsOf, subjectOf, told } from "./told.ts";
 
 /**
@@ -23,7 +25,9 @@ export async function cut(snapshotter: Snapshotter, given: VolumeSnapshotContent
   const parameters = parametersForDriver(classOf(snapshotter, given).parameters);
   if (options.extraCreateMetadata) Object.assign(parameters, metadataOf(given));
   const secrets = await secretsOf(snapshotter, given);
-  const content = await mark(snapshotter, given, "yes");
+  const kind = { resource: volumeSnapshotContents, informer: snapshotter.contents };
+  const content = await beginCut(snapshotter, kind, given, beingCreated, (now) => nextStep(now) === "cut");
+  if (content === undefined) return snapshotter.contents.get(given.metadata?.name ?? "") ?? given;
   const name = `${options.namePrefix ?? "snapshot"}-${uid}`;
   let snapshot: Snapshot;
   try {

@@ -8,7 +8,8 @@ import { waitForGroupKinds, waitForSnapshotKinds } from "../snapshots/kinds.ts";
 import { beingCreated, groupBeingCreated, managedBy } from "../snapshots/names.ts";
 import { watchContents, withoutManagedFields } from "../watched.ts";
 import type { Snapshotter, SnapshotterOptions } from "./context.ts";
-import { groupSubjectOf, serveGroupContent } from "./group-content.ts";
+import { serveGroupContent } from "./group-content.ts";
+import { groupSubjectOf } from "./group-context.ts";
 import { serveContent } from "./serve-content.ts";
 import { subjectOf } from "./told.ts";
 

@@ -10,7 +10,7 @@ import {
   managedBy,
 } from "../../snapshots/names.ts";
 import { secretOf } from "../../snapshots/parameters.ts";
-import { Unfit } from "../../snapshots/told.ts";
+import { tryAgain, Unfit } from "../../snapshots/told.ts";
 import { withFinalizers } from "../../snapshots/writer.ts";
 import { refOf, shown } from "../relations.ts";
 import { onlyNodeOf } from "../source.ts";
@@ -79,6 +79,11 @@ export async function makeGroupContent(
   group: VolumeGroupSnapshot,
 ): Promise<VolumeGroupSnapshotContent> {
   const { api, events, groups, kinds, log } = controller;
+  // What is made for a group that is gone would be cut, and stay for ever.
+  const now = await api.get(kinds.snapshots, refOf(group));
+  if (now.metadata?.uid !== group.metadata?.uid || now.metadata?.deletionTimestamp !== undefined) {
+    throw tryAgain("it is being deleted");
+  }
   let content: VolumeGroupSnapshotContent;
   try {
     content = await describe(controller, group);
@@ -87,7 +92,7 @@ export async function makeGroupContent(
     const message = `Failed to create group snapshot content: ${explain(cause)}`;
     throw new Unfit("GroupSnapshotContentCreationFailed", message, true, { cause });
   }
-  // What is made for a group that is gone by then would stay for ever.
+  // From here on its end waits for the content's.
   await withFinalizers(controller, kinds.snapshots, groups.snapshots, group, groupBoundProtection);
   try {
     const made = await api.create(kinds.contents, content);
