@@ -97,3 +97,16 @@ test("another's object was first: it stays, and ours is deleted", async () => {
   assert.deepEqual(it.calls.slice(1), ["CreateVolume d-u", "DeleteVolume made"]);
   assert.ok(it.api.objects.has("/api/v1/persistentvolumes/d-u"));
 });
+
+test("a volume that came too small and can't be deleted stays known, until it can", async () => {
+  await using it = await testProvisioner([claim]);
+  it.bytes = 1n;
+  it.refusal = "FAILED_PRECONDITION";
+  await assert.rejects(serveClaim(it.provisioner, "u"), Later);
+  assert.equal(it.provisioner.intents.all().length, 1);
+  it.refusal = undefined;
+  await assert.rejects(serveClaim(it.provisioner, "u"), Later);
+  it.bytes = undefined;
+  await serveClaim(it.provisioner, "u");
+  assert.deepEqual(it.provisioner.intents.all(), []);
+});

@@ -35,7 +35,10 @@ export async function serveClaim(provisioner: Provisioner, uid: string): Promise
     volumes.get(volumeNameOf(provisioner, claim)) !== undefined
   ) {
     if (begun === undefined) return;
-    const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now));
+    const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now)).catch((error: unknown) => {
+      if (error instanceof CsiError || error instanceof ApiError) throw new Later(explain(error));
+      throw error;
+    });
     if (settled === "ours") throw new Later("the claim is ours again", 10);
     return;
   }
@@ -98,8 +101,8 @@ async function carryOut(provisioner: Provisioner, claim: PersistentVolumeClaim, 
 }
 
 async function failed(provisioner: Provisioner, claim: PersistentVolumeClaim, plan: Plan, error: unknown) {
-  // Not the driver's answer: what it did stands, and the same call will tell it again.
-  if (!(error instanceof CsiError)) {
+  // Not the driver's answer to what was asked: what it did stands, and the same call will tell it again.
+  if (!(error instanceof CsiError) || error.rpc !== "CreateVolume") {
     if (error instanceof Later) throw error;
     refuse(provisioner, claim, error);
   }

@@ -84,3 +84,14 @@ for (const code of ["RESOURCE_EXHAUSTED", "NOT_FOUND", "ALREADY_EXISTS"]) {
     assert.deepEqual(it.provisioner.intents.all(), []);
   });
 }
+
+test("what was made can't be deleted yet: it stays known", async () => {
+  for (const bytes of [undefined, 1n]) {
+    await using it = await testProvisioner();
+    await it.provisioner.intents.begin(plan);
+    it.bytes = bytes;
+    it.refusal = "FAILED_PRECONDITION";
+    await assert.rejects(settle(it.provisioner, plan, notOurs));
+    assert.equal(it.provisioner.intents.all().length, 1);
+  }
+});

@@ -75,8 +75,9 @@ async function whatWasMade(provisioner: Provisioner, plan: Plan): Promise<Made |
     return await makeVolume(provisioner, plan);
   } catch (error) {
     if (error instanceof WrongVolume) return undefined;
+    if (!(error instanceof CsiError) || error.rpc !== "CreateVolume") throw error;
     if (isOutOfRoom(error)) return undefined;
-    if (!(error instanceof CsiError) || mayStillRun(error)) throw error;
+    if (mayStillRun(error)) throw error;
     if (error.code !== "ALREADY_EXISTS") return undefined;
     const subject = { claim: `${plan.claim.namespace}/${plan.claim.name}`, volume: plan.name };
     provisioner.log.error(subject, "a volume that nobody asked for has the name of one that was begun: it is left");

@@ -19,6 +19,10 @@ export interface TestProvisioner extends AsyncDisposable {
   readonly events: string[];
   /** What CreateVolume answers: a code, or undefined for a volume with the ID `made`. */
   answer: string | undefined;
+  /** DeleteVolume answers this code. */
+  refusal: string | undefined;
+  /** What CreateVolume says of the size; absent: what was asked for. */
+  bytes: bigint | undefined;
   /** Runs while CreateVolume is being answered. */
   meanwhile: (() => void) | undefined;
 }
@@ -58,12 +62,13 @@ export async function testProvisioner(claims: readonly PersistentVolumeClaim[] =
       calls.push(`CreateVolume ${name}`);
       it.meanwhile?.();
       if (it.answer !== undefined) return Promise.reject(new CsiError(it.answer, "as the test says", "CreateVolume"));
-      const capacityBytes = capacityRange?.requiredBytes ?? 0n;
+      const capacityBytes = it.bytes ?? capacityRange?.requiredBytes ?? 0n;
       const accessibleTopology = [{ segments: { "d/node": "n1" } }];
       return Promise.resolve({ volume: { volumeId: "made", capacityBytes, volumeContext: {}, accessibleTopology } });
     },
     deleteVolume: ({ volumeId = "" }) => {
       calls.push(`DeleteVolume ${volumeId}`);
+      if (it.refusal !== undefined) return Promise.reject(new CsiError(it.refusal, "in use", "DeleteVolume"));
       return Promise.resolve({});
     },
   };
@@ -104,6 +109,8 @@ export async function testProvisioner(claims: readonly PersistentVolumeClaim[] =
     calls,
     events,
     answer: undefined,
+    refusal: undefined,
+    bytes: undefined,
     meanwhile: undefined,
     async [Symbol.asyncDispose]() {
       stop.abort();
