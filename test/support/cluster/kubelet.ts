@@ -68,6 +68,9 @@ export async function startKubelet(plane: ControlPlane, options: KubeletOptions 
     nodeStatusUpdateFrequency: "2s",
     // How soon a pod that runs is looked at again, as for the growth of its volumes; a minute by default.
     syncFrequency: "2s",
+    // Containers that end are started again at once, not after 10 s, 20 s and so on.
+    featureGates: { KubeletCrashLoopBackOffMax: true },
+    crashLoopBackOff: { maxContainerRestartPeriod: "1s" },
     ...options.config,
   };
   const configFile = join(machine.folder, "kubelet.json");
