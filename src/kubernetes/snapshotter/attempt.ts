@@ -1,6 +1,8 @@
 /** A step that asks the driver: what its failure leaves on the content, and when to ask again. */
+import { CsiError } from "../../csi/client.ts";
 import { ApiError, isNotFound } from "../api/api-error.ts";
 import type { Informer } from "../api/informer.ts";
+import { Later } from "../api/queue.ts";
 import type { ApiObject, Resource } from "../api/resources.ts";
 import { explain } from "../outcome.ts";
 import { tryAgain } from "../snapshots/told.ts";
@@ -15,6 +17,7 @@ type Content = ApiObject & { readonly status?: Status };
 
 const shortestPollMs = 1_000;
 const longestPollMs = 60_000;
+const askAwayMs = 5_000;
 
 /** A kind of contents, and those that are served. */
 export interface Contents<T extends Content> {
@@ -53,8 +56,14 @@ export async function attempt<T extends Content>(
         log.debug({ content: content.metadata?.name, error: String(unwritten) }, "a failure could not be written");
       }
     }
-    throw tryAgain(failure.what);
+    throw again(failure.what, error);
   }
+}
+
+/** A driver that is away is soon back: what waits for it must not wait minutes longer than that. */
+function again(what: string, error: unknown): Later {
+  const away = error instanceof CsiError && error.code === "UNAVAILABLE";
+  return away ? new Later(`${what}: the driver is away, it is asked again`, askAwayMs) : tryAgain(what);
 }
 
 /** The same for a deletion: its failure is only an event, for whoever deletes looks no more at the status. */
@@ -70,7 +79,7 @@ export async function attemptRemoval<T extends Content>(
   } catch (error) {
     if (signal.aborted) throw error;
     events.warning(resource, content, failure.reason, `${failure.what}: ${explain(error)}`);
-    throw tryAgain(failure.what);
+    throw again(failure.what, error);
   }
 }
 
