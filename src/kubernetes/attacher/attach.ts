@@ -56,7 +56,19 @@ export function makeTurns(
       csi.controller.controllerPublishVolume(request, { timeoutMs }),
     );
     const metadata = Object.keys(publishContext).length > 0 ? publishContext : null;
-    informer.put(await write(attachment, { attached: true, attachmentMetadata: metadata, attachError: null }));
+    const now = await write(attachment, { attached: true, attachmentMetadata: metadata, attachError: null }).catch(
+      unlessGone,
+    );
+    if (now !== undefined) informer.put(now);
+    if (now === undefined || now.metadata?.deletionTimestamp !== undefined) {
+      // Another attacher, that led before us or does still, may have undone it already: then nobody would do it again.
+      const { volumeId, nodeId, secrets } = request;
+      await timed(told, "ControllerUnpublishVolume", () =>
+        csi.controller.controllerUnpublishVolume({ volumeId, nodeId, secrets }, { timeoutMs }),
+      );
+      log.info(told, "the attachment ended while the volume was attached: it is detached again");
+      return;
+    }
     log.info(told, "the volume is attached");
   };
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { VolumeAttachment } from "kubernetes-types/storage/v1.js";
 import { type CsiClient, CsiError } from "../../csi/client.ts";
+import { isConflict } from "../api/api-error.ts";
 import { openClient } from "../api/client.ts";
 import { csiNodes, volumeAttachments } from "../api/resources.ts";
 import { silent, startTestApi, type TestApi } from "../api/test-server.ts";
@@ -32,9 +33,11 @@ async function turning(api: TestApi) {
   });
   api.put("/api/v1/namespaces/secrets/secrets/s", { data: { key: Buffer.from("value").toString("base64") } });
   const asked: { rpc: string; request: object }[] = [];
-  const state: { fail?: Error } = {};
+  const state: { fail?: Error; meanwhile?: () => void } = {};
   const answer = (rpc: string) => (request: object) => {
     asked.push({ rpc, request });
+    state.meanwhile?.();
+    delete state.meanwhile;
     return state.fail === undefined ? Promise.resolve({ publishContext: { p: "c" } }) : Promise.reject(state.fail);
   };
   const csi = {
@@ -130,6 +133,40 @@ test("an attachment that another has ended is not undone a second time", async (
   it.put("n");
   await it.turns.turn(stale, false);
   assert.deepEqual(it.asked, []);
+});
+
+test("an attachment that ends while the driver attaches is undone, unless another has taken its place", async () => {
+  await using api = await startTestApi();
+  await using it = await turning(api);
+  it.state.meanwhile = () => api.remove(attachmentPath);
+  await it.turns.turn(it.put("n"), false);
+  assert.deepEqual(
+    it.asked.map(({ rpc }) => rpc),
+    ["publish", "unpublish"],
+  );
+  it.asked.length = 0;
+  it.state.meanwhile = () => {
+    api.put(attachmentPath, {
+      ...it.stored(),
+      metadata: { ...it.stored().metadata, deletionTimestamp: "2026-01-01T00:00:00Z" },
+    });
+  };
+  await it.turns.turn(it.put("n"), false);
+  assert.deepEqual(
+    it.asked.map(({ rpc }) => rpc),
+    ["publish", "unpublish"],
+  );
+  it.asked.length = 0;
+  api.remove(attachmentPath);
+  it.state.meanwhile = () => {
+    api.remove(attachmentPath);
+    it.put("n");
+  };
+  await assert.rejects(it.turns.turn(it.put("n"), false), isConflict);
+  assert.deepEqual(
+    it.asked.map(({ rpc }) => rpc),
+    ["publish"],
+  );
 });
 
 test("the finalizer's name has no character that Kubernetes refuses", () => {
