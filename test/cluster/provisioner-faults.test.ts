@@ -280,6 +280,37 @@ test("the provisioner, whatever happens", { timeout: 170_000 }, async (t) => {
     await whole();
   });
 
+  await t.test(
+    "a source that is deleted while it is cloned stays until the clone is there, and no longer",
+    async () => {
+      await claim("parent");
+      await space.bound("parent");
+      const until = Date.now() + 3_300;
+      driver.answers = {
+        ...usual,
+        createVolume(request, call) {
+          if (Date.now() < until) throw new Problem("POOL_UNAVAILABLE", "a moment");
+          return createVolume(request, call);
+        },
+      };
+      await space.claim("child", { class: "c", fromClaim: "parent", selectedNode: "n1" });
+      const protection = "provisioner.storage.kubernetes.io/cloning-protection";
+      await plane.until("it is protected", async () =>
+        (await space.getClaim("parent")).metadata.finalizers?.includes(protection) ? true : undefined,
+      );
+      await plane.api.remove(claimPath("parent"));
+      await space.bound("child");
+      const bound = Date.now();
+      await plane.until("the source is gone", async () =>
+        (await plane.api.find(claimPath("parent"))) ? undefined : true,
+      );
+      assert.ok(Date.now() - bound < 1_500, "it went with the clone's binding, not at a later look");
+      quiet();
+      await space.removeClaim("child");
+      await whole();
+    },
+  );
+
   await t.test("volumes that nobody asked for are reported, and left", async () => {
     made.set("by-hand", "made-by-hand");
     await plane.until("it is reported", () => helper.log().includes('"ids":["made-by-hand"]') || undefined);

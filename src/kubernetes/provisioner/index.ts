@@ -83,6 +83,7 @@ export async function runProvisioner(context: HelperContext, options: Provisione
     {
       name: "cloned claim",
       workers: 2,
+      fields: (uid) => ({ claim: shownKey(provisioner, uid) }),
       run: async (uid) => {
         const [source] = provisioner.claims.by("uid", uid);
         if (source && !(await releaseClaim(provisioner, source))) throw new Later("it is still being cloned");
@@ -92,11 +93,19 @@ export async function runProvisioner(context: HelperContext, options: Provisione
     log,
   );
 
+  const letGo = (source: PersistentVolumeClaim | undefined) => {
+    const { uid, deletionTimestamp, finalizers } = source?.metadata ?? {};
+    if (uid && deletionTimestamp && finalizers?.includes(cloneFinalizer)) sourceQueue.add(uid);
+  };
   provisioner.claims.on(({ object }) => {
-    const { uid, deletionTimestamp, finalizers } = object.metadata ?? {};
-    if (uid === undefined) return;
-    claimQueue.add(uid);
-    if (deletionTimestamp && finalizers?.includes(cloneFinalizer)) sourceQueue.add(uid);
+    if (object.metadata?.uid === undefined) return;
+    claimQueue.add(object.metadata.uid);
+    letGo(object);
+    // A clone that is bound, or gone, was the one that its source waited for.
+    for (const key of sourceKeysOf(object)) {
+      const [kind, namespace, name = ""] = key.split("/");
+      if (kind === "volume") letGo(provisioner.claims.get(name, namespace));
+    }
   });
   const wake = (source: string) => {
     for (const { metadata } of provisioner.claims.by("source", source)) {
