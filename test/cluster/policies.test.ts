@@ -22,6 +22,9 @@ const attachments = "/apis/storage.k8s.io/v1/volumeattachments";
 
 const nameOf = (uid: string) => `${driver}-${uid}`;
 
+/** The only Secret that the chart's values name. */
+const named = { namespace: "keys", name: "pool-key" };
+
 /** A PV as the provisioner of a node makes it; `spec` replaces parts of its spec. */
 function volume(uid: string, node: string, spec: object = {}, name = nameOf(uid)): object {
   return {
@@ -125,8 +128,8 @@ describe("the token of a pod on n1", () => {
     plane = await startControlPlane(scratch);
     admin = plane.api;
     await installDefinitions(plane, snapshotDefinitions);
-    for (const name of ["holdfast", "users"]) await ensure(admin, "/api/v1/namespaces", name);
-    await plane.apply(await renderChart({ "snapshots.enabled": true }));
+    for (const name of ["holdfast", "users", "keys"]) await ensure(admin, "/api/v1/namespaces", name);
+    await plane.apply(await renderChart({ "snapshots.enabled": true, secrets: [named] }));
     for (const name of ["n1", "n2"]) await makeNode(plane, name);
     for (const [name, provisioner] of Object.entries({ foreign: "other.example", "foreign-too": "other.example" })) {
       await admin.create("/apis/storage.k8s.io/v1/storageclasses", { metadata: { name }, provisioner });
@@ -288,6 +291,21 @@ describe("the token of a pod on n1", () => {
       await forbidden(thief.create(volumes, volume("u3", "n1", { storageClassName: "foreign" })), /of another driver/);
       await forbidden(thief.create(volumes, volume("u3", "n1", { storageClassName: undefined })), /has a StorageClass/);
       assert.equal(await admin.find(`${volumes}/${nameOf("u3")}`), undefined);
+    });
+
+    test("have a kubelet read a Secret for it, but for those that are named", async () => {
+      const uses = ["nodeStage", "nodePublish", "nodeExpand", "controllerPublish", "controllerExpand"];
+      const csi = { driver, volumeHandle: "h" };
+      for (const use of uses) {
+        for (const ref of [
+          { namespace: "kube-system", name: "pool-key" },
+          { namespace: "keys", name: "other" },
+        ]) {
+          const made = thief.create(volumes, volume("u5", "n1", { csi: { ...csi, [`${use}SecretRef`]: ref } }));
+          await forbidden(made, /names only the Secrets/);
+        }
+      }
+      await thief.create(volumes, volume("u5", "n1", { csi: { ...csi, nodeStageSecretRef: named } }));
     });
 
     test("change or delete the volumes of others", async () => {
