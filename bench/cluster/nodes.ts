@@ -96,9 +96,8 @@ async function measure(bench: Bench, scene: Scene, processes: readonly Service[]
   const { count, claims, added, start, startSeconds } = step;
   const cost = () => costOf(plane.api, plane.apiServer.pid);
   const nodesMs = () => processes.reduce((total, { pid }) => total + cpuMs(pid), 0);
-  const load = await loadOf(plane.api, plane.apiServer.pid);
-
   const idle = await untilQuiet(cost);
+  const load = await loadOf(plane.api, plane.apiServer.pid);
 
   const names = Array.from({ length: claims }, (_, index) => `n${count}-${index}`);
   const [before, nodesBefore] = [await cost(), nodesMs()];
