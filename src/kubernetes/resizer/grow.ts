@@ -5,6 +5,7 @@
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
 import { CsiError } from "../../csi/client.ts";
 import { actsFor } from "../acts-for.ts";
+import { isConflict } from "../api/api-error.ts";
 import type { Informer } from "../api/informer.ts";
 import { Later } from "../api/queue.ts";
 import { claims, persistentVolumes } from "../api/resources.ts";
@@ -87,11 +88,26 @@ export function makeGrower(
     return { size: quantityOf(answer.capacityBytes), onNode: answer.nodeExpansionRequired };
   };
 
+  /** Only over the size that was decided by: another resizer, that led before us, may have gone further since. */
   const growVolume = async (volume: PersistentVolume, size: string) => {
-    if (volumeSizeOf(volume) === size) return;
+    const was = volumeSizeOf(volume);
+    if (was === size) return;
     const { name = "", uid } = volume.metadata ?? {};
-    const patch = { metadata: { uid }, spec: { capacity: { storage: size } } };
-    volumes.put(await api.patch(persistentVolumes, { name }, patch));
+    let current = volume;
+    for (let attempt = 1; ; attempt++) {
+      const metadata = { uid, resourceVersion: current.metadata?.resourceVersion };
+      try {
+        volumes.put(await api.patch(persistentVolumes, { name }, { metadata, spec: { capacity: { storage: size } } }));
+        return;
+      } catch (error) {
+        if (!isConflict(error) || attempt === 5) throw error;
+      }
+      current = await api.get(persistentVolumes, { name });
+      volumes.put(current);
+      if (current.metadata?.uid !== uid || volumeSizeOf(current) !== was) {
+        throw new Later("the volume was changed meanwhile", 50);
+      }
+    }
   };
 
   return {

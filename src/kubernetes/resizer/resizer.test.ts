@@ -26,7 +26,10 @@ function facts(controller: readonly string[]): DriverFacts {
 }
 
 /** A bound claim that asks for more, and the resizer; what the driver is asked is collected. */
-async function running(api: TestApi, options: { node?: string; volume?: object; controller?: string[] } = {}) {
+async function running(
+  api: TestApi,
+  options: { node?: string; volume?: object; controller?: string[]; meanwhile?: () => void } = {},
+) {
   api.put(claimPath, {
     metadata: { namespace: "ns" },
     spec: { volumeName: "v", resources: { requests: { storage: "2Gi" } } },
@@ -53,6 +56,7 @@ async function running(api: TestApi, options: { node?: string; volume?: object; 
     controller: {
       controllerExpandVolume: (request: { capacityRange: { requiredBytes: bigint } }) => {
         asked.push(request);
+        if (asked.length === 1) options.meanwhile?.();
         return Promise.resolve({ capacityBytes: request.capacityRange.requiredBytes, nodeExpansionRequired: true });
       },
     },
@@ -131,4 +135,35 @@ test("a node asks for its own", async () => {
   await using api = await startTestApi();
   await using it = await running(api, { node: "n1", volume: affinity("n1") });
   await until(() => it.asked.length > 0, "the call");
+});
+
+const volumeNow = (api: TestApi) =>
+  structuredClone(api.objects.get(volumePath)) as unknown as { metadata: object; spec: { capacity: object } };
+const sizeNow = (api: TestApi) => volumeNow(api).spec.capacity;
+
+test("a volume that others write meanwhile is grown all the same, with one call", async () => {
+  await using api = await startTestApi();
+  await using it = await running(api, {
+    meanwhile: () => api.put(volumePath, { ...volumeNow(api), metadata: { annotations: { theirs: "1" } } }),
+  });
+  await until(() => JSON.stringify(sizeNow(api)).includes("2Gi"), "the size");
+  assert.equal(it.asked.length, 1);
+});
+
+test("a size that another resizer has written meanwhile is not taken back", async () => {
+  await using api = await startTestApi();
+  await using it = await running(api, {
+    meanwhile: () => {
+      const now = volumeNow(api);
+      api.put(volumePath, { ...now, spec: { ...now.spec, capacity: { storage: "4Gi" } } });
+      api.put(claimPath, {
+        metadata: { namespace: "ns" },
+        spec: { volumeName: "v", resources: { requests: { storage: "4Gi" } } },
+        status: { phase: "Bound", capacity: { storage: "4Gi" } },
+      });
+    },
+  });
+  await until(() => it.asked.length > 0, "the call");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.deepEqual(sizeNow(api), { storage: "4Gi" });
 });
