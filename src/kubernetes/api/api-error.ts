@@ -26,5 +26,3 @@ export const isAlreadyExists = (error: unknown): boolean => has(error, 409, "Alr
 /** The watch or the page is older than what the API server remembers: list again. */
 export const isExpired = (error: unknown): boolean => has(error, 410);
 export const isForbidden = (error: unknown): boolean => has(error, 403);
-/** The object would be wrong, now and on every repeat. */
-export const isInvalid = (error: unknown): boolean => has(error, 422) || has(error, 400);

@@ -3,15 +3,7 @@
  * package kubernetes-types; the snapshot kinds, which are custom resources, have theirs in snapshot-types.ts.
  */
 import type { Lease } from "kubernetes-types/coordination/v1.js";
-import type {
-  Event,
-  Namespace,
-  Node,
-  PersistentVolume,
-  PersistentVolumeClaim,
-  Pod,
-  Secret,
-} from "kubernetes-types/core/v1.js";
+import type { Event, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret } from "kubernetes-types/core/v1.js";
 import type { ObjectMeta } from "kubernetes-types/meta/v1.js";
 import type {
   CSIDriver,
@@ -72,7 +64,6 @@ export const claims = inNamespaces<PersistentVolumeClaim>("", "v1", "persistentv
 export const nodes = clusterWide<Node>("", "v1", "nodes", "Node");
 export const pods = inNamespaces<Pod>("", "v1", "pods", "Pod");
 export const secrets = inNamespaces<Secret>("", "v1", "secrets", "Secret");
-export const namespaces = clusterWide<Namespace>("", "v1", "namespaces", "Namespace");
 export const events = inNamespaces<Event>("", "v1", "events", "Event");
 export const leases = inNamespaces<Lease>("coordination.k8s.io", "v1", "leases", "Lease");
 

@@ -10,7 +10,8 @@ import { syncDirectory, writeDurably } from "../../host/files.ts";
 import { isAlreadyExists } from "../api/api-error.ts";
 import type { ApiClient } from "../api/client.ts";
 import { persistentVolumes, volumeSnapshotContents } from "../api/resources.ts";
-import { belongingsOf, managedBy, nodeKeyOf } from "./belongings.ts";
+import { managedBy } from "../snapshots/names.ts";
+import { belongingsOf, nodeKeyOf } from "./belongings.ts";
 import { remove } from "./forget.ts";
 
 export interface Adoption {

@@ -5,6 +5,7 @@ import { isNotFound } from "../api/api-error.ts";
 import type { ApiClient } from "../api/client.ts";
 import { claims, nodes, persistentVolumes, volumeSnapshotContents } from "../api/resources.ts";
 import type { VolumeSnapshotContent } from "../api/snapshot-types.ts";
+import { managedBy } from "../snapshots/names.ts";
 
 export interface Belongings {
   readonly volumes: readonly PersistentVolume[];
@@ -12,9 +13,6 @@ export interface Belongings {
   readonly claims: readonly PersistentVolumeClaim[];
   readonly contents: readonly VolumeSnapshotContent[];
 }
-
-/** The label by which a node knows the contents that it is to act on. */
-export const managedBy = "snapshot.storage.kubernetes.io/managed-by";
 
 /** The topology key of a local driver's volumes. */
 export const nodeKeyOf = (driver: string): string => `${driver}/node`;

@@ -7,6 +7,7 @@ import { claims, persistentVolumes, volumeSnapshotContents, volumeSnapshots } fr
 import type { VolumeSnapshot, VolumeSnapshotContent } from "../api/snapshot-types.ts";
 import type { DriverFacts } from "../driver-facts.ts";
 import { bytesOf } from "../quantity.ts";
+import { managedBy } from "../snapshots/names.ts";
 import { restoreFinalizer } from "./names.ts";
 import type { Source } from "./plan.ts";
 
@@ -92,7 +93,7 @@ async function findSnapshot(
     throw new Error(`the claim asks for ${sizeOf(claim)} bytes, and the snapshot ${name} needs ${least}`);
   }
   if (!allowModeChange) checkMode(claim, content);
-  const node = content.metadata?.labels?.["snapshot.storage.kubernetes.io/managed-by"] ?? parseId(id)?.node;
+  const node = content.metadata?.labels?.[managedBy] ?? parseId(id)?.node;
   return {
     kind: "snapshot",
     id,
