@@ -41,6 +41,7 @@ test("one of two leads; when it stops, it gives the Lease back and the other lea
   const b = candidate(api, "b");
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.deepEqual([a.state.leads, b.state.leads], [true, false]);
+  assert.equal(a.state.times, 1, "it renewed its Lease all the while");
   await a.stop();
   await until(() => b.state.leads, "b to lead");
   await b.stop();
