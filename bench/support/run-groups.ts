@@ -76,7 +76,11 @@ interface Measured {
 /** Each group has a scratch folder of its own, which ends with everything in it whatever happens. */
 async function measure(name: string, group: Group, quick: boolean, program: string): Promise<Measured> {
   const scratch = makeScratch();
-  const stop = () => void scratch.end().finally(() => process.exit(130));
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+    void scratch.end().finally(() => process.exit(130));
+  };
   process.once("SIGINT", stop).once("SIGTERM", stop);
   const say = (text: string) => void process.stderr.write(`  ${name}: ${text}\n`);
   const bench: Bench = { scratch, quick, program, say };
@@ -86,6 +90,8 @@ async function measure(name: string, group: Group, quick: boolean, program: stri
     measured = await group(bench);
     for (const table of measured) printTable(table);
   } catch (error) {
+    // What it used was taken away below it; the end of that ends the process.
+    if (stopped) await new Promise(() => undefined);
     failed = true;
     process.stderr.write(`${name} failed: ${error instanceof Error ? error.stack : String(error)}\n`);
   } finally {
