@@ -56,22 +56,25 @@ test("shared pools: volumes go where their pods go", async (t) => {
     assert.equal(await space.sh("three", "cat /data/file"), "first\nsecond\n");
   });
 
-  await t.test("it grows while its pod writes, and is snapshotted after that and restored for the other node", async () => {
-    await space.resize("c", "1Gi");
-    await space.grown("c", "1Gi");
-    assert.ok(Number(await space.sh("three", "df -m /data | awk 'END { print $2 }'")) > 800);
-    // What a node has staged is cut only by that node, and the controller may be on the other one.
-    await space.removePod("three");
-    await space.snapshot("s", "c", "snap");
-    await space.snapshotReady("s");
-    await space.claim("restored", { class: "xfs", size: "1Gi", fromSnapshot: "s" });
-    await space.pod("reader", { claims: { "/data": "restored" }, node: "n2" });
-    await space.running("reader");
-    assert.equal(await space.sh("reader", "cat /data/file"), "first\nsecond\n");
-    await space.removePod("reader");
-    await space.removeSnapshot("s");
-    await space.removeClaim("restored");
-  });
+  await t.test(
+    "it grows while its pod writes, and is snapshotted after that and restored for the other node",
+    async () => {
+      await space.resize("c", "1Gi");
+      await space.grown("c", "1Gi");
+      assert.ok(Number(await space.sh("three", "df -m /data | awk 'END { print $2 }'")) > 800);
+      // What a node has staged is cut only by that node, and the controller may be on the other one.
+      await space.removePod("three");
+      await space.snapshot("s", "c", "snap");
+      await space.snapshotReady("s");
+      await space.claim("restored", { class: "xfs", size: "1Gi", fromSnapshot: "s" });
+      await space.pod("reader", { claims: { "/data": "restored" }, node: "n2" });
+      await space.running("reader");
+      assert.equal(await space.sh("reader", "cat /data/file"), "first\nsecond\n");
+      await space.removePod("reader");
+      await space.removeSnapshot("s");
+      await space.removeClaim("restored");
+    },
+  );
 
   await t.test("a drained node's pod goes to the other node, with its data", async () => {
     const labels = { app: "moved" };

@@ -44,7 +44,10 @@ export async function leadWhileHeld(
   /** Takes or renews the Lease; false: another has it. */
   const hold = async (withinMs: number): Promise<boolean> => {
     // For all of it: a server that asks for patience must not make us late.
-    const limits = { signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]), timeoutMs: Math.ceil(renewWithinMs / 2) };
+    const limits = {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
+      timeoutMs: Math.ceil(renewWithinMs / 2),
+    };
     const now = new Date().toISOString().replace("Z", "000Z");
     const mine = { holderIdentity: identity, leaseDurationSeconds: Math.round(lastsMs / 1000), renewTime: now };
     const lease = await client.find(leases, { namespace, name }, limits);
