@@ -39,19 +39,44 @@ add() {
 "
 }
 
-# node_tests PART FILES PATTERN ...: runs so many files at a time and adds what the runner counted.
+# node_tests PART FILES PATTERN ...: runs the tests, FILES files at once, and adds what the runner counted.
 node_tests() {
-  part=$1 files=$2 began=$(date +%s) code=0
+  part=$1 files=$2 began=$(date +%s) again=''
   shift 2
-  bin/holdfast-node --test --test-concurrency="$files" --test-timeout=300000 \
+  run_tests "$part" "$files" "$@"
+  # Real clusters have moments of their own. What fails twice has failed; what fails once is told, and never silently.
+  if [ "$part" = cluster ] && [ "$bad" != 0 ]; then
+    again=$(failed_files)
+    if [ -n "$again" ]; then
+      say "failed, and tried once more: $(printf '%s' "$again" | tr '\n' ' ')"
+      all=$((good + bad)) once=$bad
+      # shellcheck disable=SC2086
+      run_tests "$part-again" 1 $again
+      good=$((all - bad))
+      summary="$summary$part: $once failed at the first try, $bad at the second: $(printf '%s' "$again" | tr '\n' ' ')
+"
+    fi
+  fi
+  add "$part" "$good" "$bad" "$missed" $(($(date +%s) - began))
+}
+
+# Sets good, bad and missed.
+run_tests() {
+  tap="$results/$1.tap" at_once=$2 code=0
+  shift 2
+  bin/holdfast-node --test --test-concurrency="$at_once" --test-timeout=300000 \
     --test-reporter=spec --test-reporter-destination=stdout \
-    --test-reporter=tap --test-reporter-destination="$results/$part.tap" "$@" || code=1
-  counted() { sed -n "s/^# $1 \([0-9]*\)\$/\1/p" "$results/$part.tap" | tail -1; }
+    --test-reporter=tap --test-reporter-destination="$tap" "$@" || code=1
+  counted() { sed -n "s/^# $1 \([0-9]*\)\$/\1/p" "$tap" | tail -1; }
   good=$(counted pass) bad=$(counted fail) cancelled=$(counted cancelled) missed=$(counted skipped)
-  bad=$((${bad:-0} + ${cancelled:-0}))
-  if [ "$((${good:-0} + bad))" = 0 ]; then say "$part: no test was found" && bad=1; fi
+  good=${good:-0} missed=${missed:-0} bad=$((${bad:-0} + ${cancelled:-0}))
+  if [ "$((good + bad))" = 0 ]; then say "$part: no test was found" && bad=1; fi
   if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-  add "$part" "${good:-0}" "$bad" "${missed:-0}" $(($(date +%s) - began))
+}
+
+# The files whose tests failed, from the last run's TAP: only what stands at the margin is a test of a file.
+failed_files() {
+  sed -n "/^not ok/,/^  \.\.\./s/^  location: '\(.*\):[0-9]*:[0-9]*'\$/\1/p" "$tap" | sort -u
 }
 
 for part in $parts; do
