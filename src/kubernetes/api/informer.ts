@@ -60,20 +60,6 @@ export const keyOf = (name: string, namespace?: string): string =>
 /** The key of an object in queues and caches: `namespace/name`, or the name where there is no namespace. */
 export const keyOfObject = ({ metadata }: ApiObject): string => keyOf(metadata?.name ?? "", metadata?.namespace);
 
-/** Waits for the first whole list of all of them; false: `signal` ended the waiting. */
-export async function synced(
-  signal: AbortSignal,
-  ...informers: readonly { readonly synced: Promise<void> }[]
-): Promise<boolean> {
-  try {
-    await Promise.all(informers.map((informer) => informer.synced));
-    return true;
-  } catch (error) {
-    if (signal.aborted) return false;
-    throw error;
-  }
-}
-
 /** Runs until `signal`. A server that can't be reached is asked again for ever, ever more slowly, up to 30 seconds. */
 export function startInformer<T extends ApiObject>(
   client: ApiClient,

@@ -1,9 +1,8 @@
 /** Putting a finalizer on an object and taking it off, while others do the same with theirs. */
-import { isConflict, isNotFound } from "../api/api-error.ts";
+import { isNotFound } from "../api/api-error.ts";
 import type { ApiClient } from "../api/client.ts";
+import { patchNewest } from "../api/patch-newest.ts";
 import type { ApiObject, Resource } from "../api/resources.ts";
-
-const tries = 5;
 
 /**
  * The object with the finalizer, and with `annotations` where they are given. Writes nothing when all is there. May be
@@ -16,13 +15,15 @@ export function withFinalizer<T extends ApiObject>(
   finalizer: string,
   annotations: Readonly<Record<string, string>> = {},
 ): Promise<T> {
-  return change(api, resource, object, ({ metadata }) => {
+  return patchNewest(api, resource, object, ({ metadata }) => {
     const finalizers = metadata?.finalizers ?? [];
     const missing = Object.entries(annotations).filter(([key, value]) => metadata?.annotations?.[key] !== value);
     if (finalizers.includes(finalizer) && missing.length === 0) return undefined;
     return {
-      ...(!finalizers.includes(finalizer) && { finalizers: [...finalizers, finalizer] }),
-      ...(missing.length > 0 && { annotations: Object.fromEntries(missing) }),
+      metadata: {
+        ...(!finalizers.includes(finalizer) && { finalizers: [...finalizers, finalizer] }),
+        ...(missing.length > 0 && { annotations: Object.fromEntries(missing) }),
+      },
     };
   });
 }
@@ -35,36 +36,13 @@ export async function withoutFinalizer<T extends ApiObject>(
   finalizer: string,
 ): Promise<T | undefined> {
   try {
-    return await change(api, resource, object, ({ metadata }) => {
+    return await patchNewest(api, resource, object, ({ metadata }) => {
       const finalizers = metadata?.finalizers ?? [];
       if (!finalizers.includes(finalizer)) return undefined;
-      return { finalizers: finalizers.filter((name) => name !== finalizer) };
+      return { metadata: { finalizers: finalizers.filter((name) => name !== finalizer) } };
     });
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
-  }
-}
-
-async function change<T extends ApiObject>(
-  api: ApiClient,
-  resource: Resource<T>,
-  object: T,
-  wish: (now: T) => object | undefined,
-): Promise<T> {
-  let current = object;
-  for (let attempt = 1; ; attempt++) {
-    const metadata = wish(current);
-    if (metadata === undefined) return current;
-    const { name = "", namespace, uid, resourceVersion } = current.metadata ?? {};
-    const ref = { name, ...(namespace !== undefined && { namespace }) };
-    try {
-      return await api.patch(resource, ref, { metadata: { ...metadata, uid, resourceVersion } });
-    } catch (error) {
-      if (!isConflict(error) || attempt === tries) throw error;
-      const now = await api.get(resource, ref);
-      if (now.metadata?.uid !== uid) throw error;
-      current = now;
-    }
   }
 }

@@ -1,10 +1,11 @@
 /** The attacher: what VolumeAttachments of the driver ask for is done, and stays so. */
 import { once } from "node:events";
 import type { VolumeAttachment } from "kubernetes-types/storage/v1.js";
-import { type Change, type Informer, synced } from "../api/informer.ts";
+import type { Change, Informer } from "../api/informer.ts";
 import { openQueue, type Queue } from "../api/queue.ts";
 import { csiNodes, volumeAttachments } from "../api/resources.ts";
 import type { HelperContext } from "../helper.ts";
+import { allSynced } from "../synced.ts";
 import { watchVolumes, withoutManagedFields } from "../watched.ts";
 import { makeTurns } from "./attach.ts";
 import { compareAgainAndAgain } from "./compare.ts";
@@ -42,11 +43,11 @@ export async function runAttacher(context: HelperContext, options: AttacherOptio
   const ends: (() => unknown)[] = [];
   let work: (attachment: VolumeAttachment) => Promise<void>;
 
-  if (!(await synced(signal, attachments))) return;
+  if (!(await allSynced([attachments], signal))) return;
   if (attaches) {
     const volumes = watchVolumes(context);
     const nodes = context.informers.of(csiNodes, { keep: withoutManagedFields }, "CSINodes");
-    if (!(await synced(signal, volumes, nodes))) return;
+    if (!(await allSynced([volumes, nodes], signal))) return;
     const nodeIds = nodeIdsOf(api, nodes, driver.name);
     const turns = makeTurns(context, attachments, nodeIds, timeoutMs);
     work = (attachment) => turns.turn(attachment, forced.delete(attachment.metadata?.name ?? ""));

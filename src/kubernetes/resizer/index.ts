@@ -1,11 +1,12 @@
 /** The resizer: claims that ask for more get it, and those that ask for another VolumeAttributesClass get that. */
 import { once } from "node:events";
 import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/core/v1.js";
-import { type Change, type Informer, keyOf, keyOfObject, synced } from "../api/informer.ts";
+import { type Change, type Informer, keyOf, keyOfObject } from "../api/informer.ts";
 import { openQueue } from "../api/queue.ts";
 import { volumeAttributesClasses } from "../api/resources.ts";
 import { watchClaimsOfNode } from "../claims-of-node.ts";
 import type { HelperContext } from "../helper.ts";
+import { allSynced } from "../synced.ts";
 import { watchClaims, watchVolumes, withoutManagedFields } from "../watched.ts";
 import { growthStatusOf, requestOf, wantsGrowth } from "./claim-sizes.ts";
 import { servesClasses } from "./classes-served.ts";
@@ -50,7 +51,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
   const ofNode = context.node === undefined ? undefined : watchClaimsOfNode({ ...context, node: context.node });
   const claims = ofNode ?? watchClaims(context);
   const volumes = watchVolumes(context);
-  if (!(await synced(signal, claims, volumes))) return;
+  if (!(await allSynced([claims, volumes], signal))) return;
   const timeoutMs = options.timeoutMs ?? 60_000;
   const infeasibleMs = options.longestWaitMs ?? 300_000;
   const ends: (() => unknown)[] = [];
@@ -78,7 +79,7 @@ export async function runResizer(context: HelperContext, options: ResizerOptions
   }
   if (modifies) {
     const classes = informers.of(volumeAttributesClasses, { keep: withoutManagedFields }, "VolumeAttributesClasses");
-    await synced(signal, classes);
+    await allSynced([classes], signal);
     const extraMetadata = options.extraModifyMetadata ?? false;
     const work = makeModifier(context, claims, volumes, classes, { timeoutMs, infeasibleMs, extraMetadata });
     const add = serve(work, concernsModify);

@@ -1,18 +1,11 @@
 /** Writes to snapshots and their contents. Each puts what the server answered into the informer, so that the next look sees it. */
-import { isConflict } from "../api/api-error.ts";
 import type { Informer } from "../api/informer.ts";
+import { patchNewest, refOf } from "../api/patch-newest.ts";
 import type { ApiObject, Resource } from "../api/resources.ts";
 import type { HelperContext } from "../helper.ts";
 import { timestamp } from "./told.ts";
 
 type Writer = Pick<HelperContext, "api">;
-
-const tries = 5;
-
-const refOf = ({ metadata }: ApiObject) => ({
-  name: metadata?.name ?? "",
-  ...(metadata?.namespace !== undefined && { namespace: metadata.namespace }),
-});
 
 /** Sets or, with null, removes an annotation; nothing is written where it is so already. Gives back the newest version. */
 export async function annotate<T extends ApiObject>(
@@ -93,27 +86,9 @@ async function written<T extends ApiObject>(
   informer: Informer<T>,
   object: T,
   subresource: "status" | undefined,
-  change: (newest: T) => { readonly metadata?: object; readonly status?: object } | undefined,
+  change: Parameters<typeof patchNewest<T>>[3],
 ): Promise<T> {
-  let newest = object;
-  for (let attempt = 1; ; attempt++) {
-    const patch = change(newest);
-    if (patch === undefined) return newest;
-    const { resourceVersion, uid } = newest.metadata ?? {};
-    try {
-      const answer = await api.patch(
-        resource,
-        refOf(object),
-        { ...patch, metadata: { ...patch.metadata, uid, resourceVersion } },
-        subresource && { subresource },
-      );
-      informer.put(answer);
-      return answer;
-    } catch (error) {
-      if (!isConflict(error) || attempt === tries) throw error;
-      newest = await api.get(resource, refOf(object));
-      // A successor of the same name is none of this call's business.
-      if (newest.metadata?.uid !== uid) throw error;
-    }
-  }
+  const newest = await patchNewest(api, resource, object, change, subresource);
+  if (newest !== object) informer.put(newest);
+  return newest;
 }
