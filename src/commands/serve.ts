@@ -57,7 +57,7 @@ interface RunningDriver {
 async function startDriver(config: Config, log: Log): Promise<RunningDriver> {
   makeSocketFolder(config);
   const services = new Set(config.services);
-  const driver = await openDriver({ ...config, log });
+  const driver = await openDriver({ ...config, opensVolumes: services.has("node"), log });
   const server = await startServer({
     endpoint: config.endpoint,
     services,

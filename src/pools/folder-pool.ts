@@ -226,7 +226,8 @@ export abstract class FolderPool {
   /** What writers left that died between writing a file aside and renaming it. */
   async #sweep(): Promise<void> {
     const nodes = await readdir(join(this.folder, "nodes"));
-    const records = this.shared ? ["attachments", "members"] : [];
+    const asked = this.shared ? await readdir(join(this.folder, "requests")).catch(() => []) : [];
+    const records = this.shared ? ["attachments", "members", ...asked.map((node) => join("requests", node))] : [];
     const folders = [".", ...records, ...nodes.map((node) => join("nodes", node))].map((each) =>
       join(this.folder, each),
     );

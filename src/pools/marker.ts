@@ -106,7 +106,15 @@ export async function adoptNode(folder: string, node: string): Promise<Marker> {
 }
 
 /** What may lie in a folder that is to become a pool: what an init that a crash cut short left, and what file systems make. */
-const harmless = new Set([...poolFolders, "members", "attachments", "lost+found", ".snapshot", ".snapshots"]);
+const harmless = new Set([
+  ...poolFolders,
+  "members",
+  "attachments",
+  "requests",
+  "lost+found",
+  ".snapshot",
+  ".snapshots",
+]);
 
 /** A folder with other things in it, as /etc, would lose its mode; one that lost its marker would get another identity. */
 async function refuseForeign(folder: string): Promise<void> {

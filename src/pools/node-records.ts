@@ -199,7 +199,8 @@ function isJson(text: string): boolean {
   }
 }
 
-function encodeNode(node: string): string {
+/** The name of a node's folder. */
+export function encodeNode(node: string): string {
   return Buffer.from(node).toString("hex");
 }
 

@@ -253,6 +253,7 @@ export class Problem extends Error {
   readonly code: ProblemName;
   /** The message without its advice and name. */
   readonly what: string;
+  readonly advice: string;
 
   constructor(code: ProblemName, what: string, options?: { cause?: unknown; advice?: string }) {
     const advice = options?.advice ?? problems[code].advice;
@@ -260,10 +261,17 @@ export class Problem extends Error {
     this.name = "Problem";
     this.code = code;
     this.what = what;
+    this.advice = advice;
   }
 
   get kind(): ProblemKind {
     return problems[this.code].kind;
+  }
+
+  /** One that another process told of. A name that this release does not know is INTERNAL, and stands in the message. */
+  static told(told: { readonly problem: string; readonly what: string; readonly advice: string }): Problem {
+    if (isName(told.problem)) return new Problem(told.problem, told.what, { advice: told.advice });
+    return new Problem("INTERNAL", `${told.problem}: ${told.what}`, { advice: told.advice });
   }
 
   /** A problem as it is; anything else as INTERNAL, with the original as its cause. */
@@ -271,4 +279,8 @@ export class Problem extends Error {
     if (error instanceof Problem) return error;
     return new Problem("INTERNAL", error instanceof Error ? error.message : String(error), { cause: error });
   }
+}
+
+function isName(text: string): text is ProblemName {
+  return Object.hasOwn(problems, text);
 }

@@ -164,6 +164,13 @@ export class RecordReader {
     return new RecordReader(value as Fields, `${this.#path} (${name})`);
   }
 
+  /** As `child`, of one that must be there. */
+  within(name: string): RecordReader {
+    const child = this.child(name);
+    if (!child) throw this.#bad(name, "an object");
+    return child;
+  }
+
   children(name: string): RecordReader[] {
     const value = this.#fields[name];
     if (!Array.isArray(value)) throw this.#bad(name, "a list");

@@ -3,6 +3,7 @@
 import type { Log } from "../observe/log.ts";
 import { NodeRecords } from "../pools/node-records.ts";
 import type { Pool, Snapshot, Volume } from "../pools/pool.ts";
+import { Requests } from "../pools/requests.ts";
 import { Holder } from "./hold.ts";
 import type { Ledger, Subject } from "./ledger.ts";
 import type { PoolSet } from "./pool-set.ts";
@@ -14,11 +15,12 @@ export class Context {
   readonly hold: Holder;
   readonly #records = new Map<string, NodeRecords>();
 
-  constructor(pools: PoolSet, ledger: Ledger, log: Log) {
+  /** `opensVolumes`: no other process of this node does. */
+  constructor(pools: PoolSet, ledger: Ledger, log: Log, opensVolumes = true) {
     this.pools = pools;
     this.ledger = ledger;
     this.log = log;
-    this.hold = new Holder((pool) => this.records(pool), log);
+    this.hold = new Holder((pool) => this.records(pool), log, opensVolumes ? undefined : pools.node);
   }
 
   /** This node's records in a pool. */
@@ -29,6 +31,11 @@ export class Context {
       this.#records.set(pool.uuid, records);
     }
     return records;
+  }
+
+  /** What nodes are asked to cut, in a shared pool. */
+  requests(pool: Pool): Requests {
+    return new Requests(pool);
   }
 
   volumeSubject(pool: Pool, volume: Pick<Volume, "key" | "name">): Subject {

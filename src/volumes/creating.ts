@@ -3,6 +3,7 @@ import { keyOf, newNonce } from "../pools/ids.ts";
 import type { NewVolume, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import type { Call, CreateVolumeRequest, VolumeView } from "./api.ts";
+import type { Asking } from "./asking.ts";
 import { finishCopy } from "./content.ts";
 import type { Context } from "./context.ts";
 import { shown } from "./pool-set.ts";
@@ -13,8 +14,12 @@ import { checkTopology, difference, sizeFor, understand, type Wish } from "./wis
 export class CreateRules {
   readonly #context: Context;
 
-  constructor(context: Context) {
+  readonly #asking: Asking | undefined;
+
+  /** `asking` absent: what this process can't copy is refused. */
+  constructor(context: Context, asking?: Asking) {
     this.#context = context;
+    this.#asking = asking;
   }
 
   async create(request: CreateVolumeRequest, call: Call): Promise<VolumeView> {
@@ -26,11 +31,33 @@ export class CreateRules {
     // The name is locked in every pool: the same name in two pools at once must not make two volumes.
     const pools = await this.#context.pools.usable();
     const lockPaths = pools.map((pool) => pool.lockPath("volume", keyOf("volume", pool.uuid, name))).sort();
-    return this.#context.ledger.run(
-      { key: `name/${name}`, label: `name ${shown(name)}`, lockPaths, local: !this.#context.pools.shared },
+    const { ledger } = this.#context;
+    const label = `name ${shown(name)}`;
+    const attempt = (caller: Call) =>
+      ledger.run(
+        { key: `name/${name}`, label, lockPaths, local: !this.#context.pools.shared },
+        caller,
+        asked,
+        (progress) => this.#createOrFind(request, wish, key, caller, progress),
+        { goesOn: true },
+      );
+    const { source } = request;
+    const asking = this.#asking;
+    if (!asking || !wish.pool.shared || !source || !("volumeId" in source)) return attempt(call);
+    // A node that is asked to clone takes the name's locks itself, so what waits for it has none.
+    const { capacity, capabilities } = request;
+    const cut = {
+      kind: "clone",
+      request: { name, capacity, capabilities, parameters: wish.parameters, source },
+    } as const;
+    return ledger.run(
+      { key: `clone/${name}`, label, lockPaths: [] },
       call,
       asked,
-      (progress) => this.#createOrFind(request, wish, key, call, progress),
+      (progress) => {
+        const lasting = { ...call, signal: progress.signal };
+        return asking.orAsk(cut, lasting, progress, () => attempt(lasting));
+      },
       { goesOn: true },
     );
   }

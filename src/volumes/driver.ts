@@ -4,7 +4,9 @@ import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
 import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
+import { Answering } from "./answering.ts";
 import type { Call, ControllerRules, Features, NodeRules, Readiness } from "./api.ts";
+import { Asking } from "./asking.ts";
 import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
 import { VolumeRules } from "./controller.ts";
@@ -36,6 +38,8 @@ export interface DriverOptions {
   readonly log: Log;
   /** For an operator's command on the pools: this machine does not become a node of them. */
   readonly visitor?: boolean;
+  /** false: another process of this node stages its volumes. Absent: this one does. */
+  readonly opensVolumes?: boolean;
 }
 
 export interface Driver {
@@ -49,6 +53,9 @@ export interface Driver {
   /** No new operations; running ones get `graceMs` milliseconds. */
   stop(graceMs: number): Promise<void>;
 }
+
+/** Milliseconds that the answers to controllers elsewhere get when the work is over. */
+const answerMs = 1_000;
 
 /** Throws PoolConfigError for what the configuration has wrong; a pool whose disk is missing is no error here. */
 export async function openDriver(options: DriverOptions): Promise<Driver> {
@@ -66,24 +73,29 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       options.log.error({ pool: slot.config.name, error }, "the pool can't be used; its calls fail until it can");
     });
   }
-  const context = new Context(pools, new Ledger(), options.log);
+  const context = new Context(pools, new Ledger(), options.log, options.opensVolumes);
+  const answering = new Answering(context, new CreateRules(context), new SnapshotRules(context));
+  const watch = options.opensVolumes === false ? () => undefined : (pool: Pool) => answering.watch(pool);
   return {
     controller: controllerRules(context, slots, options),
     node: nodeRules(context, options),
     readiness: { ready: () => readiness(slots) },
-    start: () => recover(context, slots),
+    start: () => recover(context, slots, watch),
     forceDetach: (id, call, how = {}) => forceDetach(context, id, call, how.unfenced ?? false),
     stop: async (graceMs) => {
+      answering.stop();
       await context.ledger.stop(graceMs);
+      await answering.ended(answerMs);
       for (const slot of slots) await slot.current?.stop();
     },
   };
 }
 
 function controllerRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): ControllerRules {
-  const creating = new CreateRules(context);
+  const asking = new Asking(context);
+  const creating = new CreateRules(context, asking);
   const volumes = new VolumeRules(context);
-  const snapshots = new SnapshotRules(context);
+  const snapshots = new SnapshotRules(context, asking);
   const attaching = new AttachRules(context);
   return {
     features: { ...featuresOf(slots, context.pools.shared), expandsOnNode: options.controllerExpansion === false },
@@ -164,14 +176,16 @@ async function readiness(slots: readonly PoolSlot[]): Promise<string | undefined
 }
 
 /** Also of a pool whose disk comes later. */
-function recover(context: Context, slots: readonly PoolSlot[]): void {
-  for (const slot of slots) slot.whenOpened((pool) => void recoverPool(context, pool));
+function recover(context: Context, slots: readonly PoolSlot[], watch: (pool: Pool) => void): void {
+  for (const slot of slots) slot.whenOpened((pool) => void recoverPool(context, pool, watch));
 }
 
-async function recoverPool(context: Context, pool: Pool): Promise<void> {
+async function recoverPool(context: Context, pool: Pool, watch: (pool: Pool) => void): Promise<void> {
   try {
-    await context.hold.thawRecorded(pool);
+    // What is frozen on request from now on is not to be thawed.
+    await context.hold.thawRecorded(pool).finally(() => watch(pool));
     await pool.recover();
+    if (pool.shared) await context.requests(pool).collect();
     await forgetEarlierBoots(context, pool);
     const staging = new StageRules(context);
     await staging.closeHalfOpened(pool);

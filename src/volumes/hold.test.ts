@@ -7,7 +7,7 @@ import { createLog } from "../observe/log.ts";
 import { NodeRecords } from "../pools/node-records.ts";
 import type { Pool, Progress, Volume } from "../pools/pool.ts";
 import { makeFolder } from "../pools/shelf.ts";
-import { Holder } from "./hold.ts";
+import { HeldElsewhere, Holder } from "./hold.ts";
 
 const progress: Progress = { signal: new AbortController().signal, step: () => undefined, child: () => undefined };
 
@@ -28,10 +28,16 @@ test("a volume that another node has staged is not cut, and the refusal names th
     const closed = { opened: async () => undefined, inUse: async () => undefined } as unknown as Pool;
     const from = (node: string) =>
       new Holder(() => new NodeRecords(shared, node), createLog({ level: "silent", format: "json" }));
-    await assert.rejects(
-      from("n2").still(closed, volume, progress)(1000, async () => "cut"),
-      /staged on n1.*SOURCE_NOT_READY/,
-    );
+    const refused = await from("n2")
+      .still(
+        closed,
+        volume,
+        progress,
+      )(1000, async () => "cut")
+      .catch((error: unknown) => error);
+    assert.ok(refused instanceof HeldElsewhere);
+    assert.equal(refused.node, "n1");
+    assert.match(refused.message, /staged on n1.*SOURCE_NOT_READY/);
     // The node's own note without a device: nobody has it open any more.
     assert.equal(await from("n1").still(closed, volume, progress)(1000, async (still) => still), "idle");
   } finally {

@@ -12,13 +12,30 @@ import type { NodeRecords } from "../pools/node-records.ts";
 import type { Hold, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 
+/** The volume is in use, and only the driver of that node can hold it still. Nothing was done. */
+export class HeldElsewhere extends Problem {
+  readonly pool: Pool;
+  readonly volume: Volume;
+  readonly node: string;
+
+  constructor(pool: Pool, volume: Volume, node: string, what: string) {
+    super("SOURCE_NOT_READY", what);
+    this.pool = pool;
+    this.volume = volume;
+    this.node = node;
+  }
+}
+
 export class Holder {
   readonly #records: (pool: Pool) => NodeRecords;
   readonly #log: Log;
+  readonly #otherProcess: string | undefined;
 
-  constructor(records: (pool: Pool) => NodeRecords, log: Log) {
+  /** `otherProcess`: the name of this node, where another process of it opens the volumes. */
+  constructor(records: (pool: Pool) => NodeRecords, log: Log, otherProcess?: string) {
     this.#records = records;
     this.#log = log;
+    this.#otherProcess = otherProcess;
   }
 
   /** The caller has the volume's lock, so nobody opens or closes it meanwhile. */
@@ -29,10 +46,8 @@ export class Holder {
         const others = await this.#records(pool).othersWith(volume);
         const holder = others.length > 0 ? `staged on ${others.join(", ")}` : await pool.inUse(volume);
         if (holder !== undefined) {
-          throw new Problem(
-            "SOURCE_NOT_READY",
-            `the volume '${volume.name}' is open where this process can't hold it still: ${holder}`,
-          );
+          const what = `the volume '${volume.name}' is open where this process can't hold it still: ${holder}`;
+          throw refusal(pool, volume, others, what);
         }
         return cut("idle");
       }
@@ -40,13 +55,8 @@ export class Holder {
       const target = await reachableMount(place.device);
       if (target !== undefined) return this.#frozen(pool, volume, target, maxMs, () => cut("frozen"), progress);
       if (await this.#isMountedUnseen(pool, volume)) {
-        throw new Problem(
-          "SOURCE_NOT_READY",
-          `the volume '${volume.name}' is mounted where this process can't see it, and can't be frozen`,
-          {
-            advice: "let the controller share the node's mount namespace, or unpublish the volume first",
-          },
-        );
+        const what = `the volume '${volume.name}' is mounted where this process can't see it, and can't be frozen`;
+        throw refusal(pool, volume, await this.#nodesWith(pool, volume), what);
       }
       progress.step("flushing the device");
       await syncDevice(place.device);
@@ -96,6 +106,14 @@ export class Holder {
     );
   }
 
+  /** Other nodes, or this one where another process of it opens the volumes. */
+  async #nodesWith(pool: Pool, volume: Volume): Promise<readonly string[]> {
+    const others = await this.#records(pool).othersWith(volume);
+    if (others.length > 0 || this.#otherProcess === undefined) return others;
+    const own = await this.#records(pool).read(volume.key);
+    return own?.nonce === volume.nonce ? [this.#otherProcess] : [];
+  }
+
   /** A file system that another mount namespace has: the latch says that it was formatted, the device is there, no mount is. */
   async #isMountedUnseen(pool: Pool, volume: Volume): Promise<boolean> {
     const record = await this.#records(pool).read(volume.key);
@@ -111,6 +129,14 @@ async function reachableMount(device: string): Promise<string | undefined> {
     if (top && top.major === line.major && top.minor === line.minor) return line.target;
   }
   return undefined;
+}
+
+function refusal(pool: Pool, volume: Volume, nodes: readonly string[], what: string): Problem {
+  const [node, ...more] = nodes;
+  if (node !== undefined && more.length === 0) return new HeldElsewhere(pool, volume, node, what);
+  return new Problem("SOURCE_NOT_READY", what, {
+    advice: "let the controller share the node's mount namespace, or unpublish and unstage the volume first",
+  });
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };

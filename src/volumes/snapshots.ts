@@ -3,6 +3,7 @@ import { keyOf, newNonce } from "../pools/ids.ts";
 import type { Pool, Snapshot } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import type { Call, Page, Paged, SnapshotView } from "./api.ts";
+import type { Asking } from "./asking.ts";
 import type { Context } from "./context.ts";
 import { shown } from "./pool-set.ts";
 import { paged } from "./tokens.ts";
@@ -13,8 +14,12 @@ const metadata = /^csi\.storage\.k8s\.io\//;
 export class SnapshotRules {
   readonly #context: Context;
 
-  constructor(context: Context) {
+  readonly #asking: Asking | undefined;
+
+  /** `asking` absent: what this process can't cut is refused. */
+  constructor(context: Context, asking?: Asking) {
     this.#context = context;
+    this.#asking = asking;
   }
 
   async create(
@@ -28,54 +33,65 @@ export class SnapshotRules {
     const unknown = Object.keys(asked.parameters).find((key) => !metadata.test(key));
     if (unknown !== undefined)
       throw new Problem("PARAMETER_UNKNOWN", `there is no snapshot class parameter ${shown(unknown)}`);
-    const { ledger } = this.#context;
-    return ledger.run(
+    return this.#context.ledger.run(
       { key: `snapshot-name/${asked.name}`, label: `snapshot name ${shown(asked.name)}`, lockPaths: [] },
       call,
       JSON.stringify(asked),
-      async ({ signal }) => {
+      (progress) => {
         // For as long as the snapshot is made its name is held: the caller's leaving ends neither.
-        const lasting = { ...call, signal };
-        const there = await this.#find(asked.name);
-        if (there) return this.#same(there, asked.sourceVolumeId);
-        const { pool, volume } = await this.#context.pools.theVolume(asked.sourceVolumeId);
-        if (!pool.features.snapshots) throw new Problem("FEATURE_ABSENT", `the pool '${pool.name}' has no snapshots`);
-        const snapshot = {
-          key: keyOf("snapshot", pool.uuid, asked.name),
-          nonce: newNonce(),
-          ...this.#context.pools.namedHere(pool),
-          name: asked.name,
-          parameters: {},
-        };
-        const made = await ledger.run(
-          this.#context.snapshotSubject(pool, snapshot),
-          lasting,
-          asked.sourceVolumeId,
-          () =>
-            ledger.run(
-              this.#context.volumeSubject(pool, volume),
-              lasting,
-              asked.name,
-              async (progress) => {
-                // Another process may have made it before the name was locked.
-                const made = await pool.findSnapshot(snapshot.key);
-                if (made) return made;
-                const source = await pool.find(volume.key);
-                if (source?.nonce !== volume.nonce)
-                  throw new Problem("VOLUME_NOT_FOUND", "the source was deleted meanwhile");
-                progress.step("making the snapshot");
-                const hold = this.#context.hold.still(pool, source, progress);
-                const work = { ...progress, hold };
-                return pool.snapshot(snapshot, source, asked.sourceVolumeId, work);
-              },
-              { goesOn: true },
-            ),
-          { goesOn: true },
-        );
-        return this.#same({ pool, snapshot: made }, asked.sourceVolumeId);
+        const lasting = { ...call, signal: progress.signal };
+        const attempt = () => this.#findOrCut(asked, lasting);
+        const { name, sourceVolumeId } = asked;
+        return this.#asking
+          ? this.#asking.orAsk({ kind: "snapshot", name, sourceVolumeId }, lasting, progress, attempt)
+          : attempt();
       },
       { goesOn: true },
     );
+  }
+
+  async #findOrCut(
+    asked: { readonly name: string; readonly sourceVolumeId: string },
+    call: Call,
+  ): Promise<SnapshotView> {
+    const { ledger } = this.#context;
+    const there = await this.#find(asked.name);
+    if (there) return this.#same(there, asked.sourceVolumeId);
+    const { pool, volume } = await this.#context.pools.theVolume(asked.sourceVolumeId);
+    if (!pool.features.snapshots) throw new Problem("FEATURE_ABSENT", `the pool '${pool.name}' has no snapshots`);
+    const snapshot = {
+      key: keyOf("snapshot", pool.uuid, asked.name),
+      nonce: newNonce(),
+      ...this.#context.pools.namedHere(pool),
+      name: asked.name,
+      parameters: {},
+    };
+    const made = await ledger.run(
+      this.#context.snapshotSubject(pool, snapshot),
+      call,
+      asked.sourceVolumeId,
+      () =>
+        ledger.run(
+          this.#context.volumeSubject(pool, volume),
+          call,
+          asked.name,
+          async (progress) => {
+            // Another process may have made it before the name was locked.
+            const made = await pool.findSnapshot(snapshot.key);
+            if (made) return made;
+            const source = await pool.find(volume.key);
+            if (source?.nonce !== volume.nonce)
+              throw new Problem("VOLUME_NOT_FOUND", "the source was deleted meanwhile");
+            progress.step("making the snapshot");
+            const hold = this.#context.hold.still(pool, source, progress);
+            const work = { ...progress, hold };
+            return pool.snapshot(snapshot, source, asked.sourceVolumeId, work);
+          },
+          { goesOn: true },
+        ),
+      { goesOn: true },
+    );
+    return this.#same({ pool, snapshot: made }, asked.sourceVolumeId);
   }
 
   /** Copies share blocks or have their own; none depends on the snapshot, so it can always go. */
