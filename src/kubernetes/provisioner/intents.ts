@@ -3,11 +3,17 @@
  * is in the cluster or the driver said for certain that there is no volume. So whoever comes after a crash knows what may
  * be there without an object, and only that is ever deleted.
  */
-import { mkdir, readdir, readFile, unlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { sweepTemporaries, syncDirectory, writeDurably } from "../../host/files.ts";
+import { createDurably, sweepTemporaries, syncDirectory, writeDurably } from "../../host/files.ts";
+import { isSystemError } from "../../host/system-error.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "./plan.ts";
+
+/** A file that does not end with it was never whole. */
+const lastByte = "\n";
+/** No write takes so long. */
+const tornAfterMs = 600_000;
 
 export interface Intents {
   /** By the claim's UID. */
@@ -30,14 +36,18 @@ export async function openIntents(folder: string | undefined, log: Log): Promise
     await sweepTemporaries(folder);
     for (const file of await readdir(folder)) {
       if (!file.endsWith(".json") || file.startsWith(".")) continue;
+      const path = join(folder, file);
       try {
-        const plan = JSON.parse(await readFile(join(folder, file), "utf8")) as Plan;
+        const text = await readFile(path, "utf8");
+        if (!text.endsWith(lastByte)) {
+          // Cut off while it was written: nothing was asked for yet. Another process may write it at this moment.
+          if (Date.now() - (await stat(path)).mtimeMs > tornAfterMs) await unlink(path);
+          continue;
+        }
+        const plan = JSON.parse(text) as Plan;
         plans.set(plan.claim.uid, plan);
       } catch (error) {
-        log.error(
-          { file: join(folder, file), error },
-          "an intent can't be read: a volume may be left without an object",
-        );
+        log.error({ file: path, error }, "an intent can't be read: a volume may be left without an object");
       }
     }
   }
@@ -46,7 +56,7 @@ export async function openIntents(folder: string | undefined, log: Log): Promise
     get: (uid) => plans.get(uid),
     all: () => [...plans.values()],
     async begin(plan) {
-      if (folder !== undefined) await writeDurably(fileOf(plan.claim.uid), JSON.stringify(plan));
+      if (folder !== undefined) await keep(folder, fileOf(plan.claim.uid), JSON.stringify(plan) + lastByte);
       plans.set(plan.claim.uid, plan);
     },
     async end(uid) {
@@ -54,10 +64,25 @@ export async function openIntents(folder: string | undefined, log: Log): Promise
       try {
         await unlink(fileOf(uid));
       } catch (error) {
-        if ((error as { code?: unknown }).code !== "ENOENT") throw error;
+        if (!isSystemError(error, "ENOENT")) throw error;
       }
       // Nobody waits for it, but an intent should not come back long after.
       void syncDirectory(folder).catch(() => undefined);
     },
   };
+}
+
+/**
+ * Written in place and not aside, for each claim waits for it: a file system that keeps a journal commits name and content with one
+ * sync of the file, and the sync of the folder after it finds nothing to do; a name that changes would be a commit of its own.
+ */
+async function keep(folder: string, path: string, text: string): Promise<void> {
+  try {
+    await createDurably(path, text);
+  } catch (error) {
+    if (!isSystemError(error, "EEXIST")) throw error;
+    await writeDurably(path, text);
+    return;
+  }
+  await syncDirectory(folder);
 }
