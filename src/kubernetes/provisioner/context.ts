@@ -3,6 +3,7 @@ import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/c
 import type { StorageClass } from "kubernetes-types/storage/v1.js";
 import type { Informer } from "../api/informer.ts";
 import type { HelperContext } from "../helper.ts";
+import type { Ahead } from "./ahead.ts";
 import type { Intents } from "./intents.ts";
 import type { Places } from "./places.ts";
 
@@ -44,6 +45,8 @@ export interface Provisioner extends HelperContext {
   readonly classes: Informer<StorageClass>;
   readonly places: Places;
   readonly intents: Intents;
+  /** By the claims' UIDs. A cache: what is lost is asked of the driver again. */
+  readonly ahead: Map<string, Ahead>;
   /** UIDs of claims whose intent is about to end: their source needs no protection any more. */
   readonly ending: Set<string>;
   /** Whether the driver has a topology. */

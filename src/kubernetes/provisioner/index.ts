@@ -42,6 +42,7 @@ export async function runProvisioner(context: HelperContext, options: Provisione
     classes: context.informers.of(storageClasses, { keep: withoutManagedFields }),
     places: placesOf(context),
     intents: await openIntents(options.intentsFolder, log),
+    ahead: new Map(),
     ending: new Set(),
     withTopology: driver.plugin.has("VOLUME_ACCESSIBILITY_CONSTRAINTS"),
     holds: (claim) => holds(context, volumes, contents, claim),
@@ -60,10 +61,7 @@ export async function runProvisioner(context: HelperContext, options: Provisione
       ...defined(shared),
       name: "claim",
       fields: (uid) => ({ claim: shownKey(provisioner, uid) }),
-      run: async (uid) => {
-        await serveClaim(provisioner, uid);
-        return undefined;
-      },
+      run: (uid) => serveClaim(provisioner, uid),
     },
     log,
   );

@@ -3,6 +3,7 @@ import type { PersistentVolume, PersistentVolumeClaim } from "kubernetes-types/c
 import type { StorageClass } from "kubernetes-types/storage/v1.js";
 import { volumeAttributesClasses } from "../api/resources.ts";
 import { bytesOf } from "../quantity.ts";
+import { secretValues } from "../secret-values.ts";
 import { capabilityOf } from "../volume-capability.ts";
 import type { Provisioner } from "./context.ts";
 import {
@@ -22,6 +23,17 @@ import { type Requirement, requirementOf } from "./topology.ts";
 export class NodeGone extends Error {
   override readonly name = "NodeGone";
 }
+
+/** A plan whose intent is durable on return. Throws as `planFor`, and an ApiError when the secret that it names can't be read. */
+export async function beginPlan(provisioner: Provisioner, ...about: Tail<Parameters<typeof planFor>>): Promise<Plan> {
+  const plan = await planFor(provisioner, ...about);
+  // Read here once in vain, so that a secret that is missing leaves nothing begun.
+  await secretValues(provisioner.api, plan.secret);
+  await provisioner.intents.begin(plan);
+  return plan;
+}
+
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest] ? Rest : never;
 
 /** Throws for what the driver can't do and for what the class or the claim has wrong. */
 export async function planFor(

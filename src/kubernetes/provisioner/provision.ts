@@ -5,13 +5,13 @@ import { ApiError, isConflict } from "../api/api-error.ts";
 import { Later } from "../api/queue.ts";
 import { claims } from "../api/resources.ts";
 import { explain, isOutOfRoom, mayStillRun } from "../outcome.ts";
-import { secretValues } from "../secret-values.ts";
+import { makeAhead, takeAhead } from "./ahead.ts";
 import type { Provisioner } from "./context.ts";
-import { isOurs, isWaiting } from "./duty.ts";
+import { isComing, isOurs, isWaiting } from "./duty.ts";
 import { makeVolume, writeVolume } from "./make.ts";
 import { classNameOf, selectedNodeAnnotation, selectedNodeOf, shownClaim, volumeNameOf } from "./names.ts";
 import type { Plan } from "./plan.ts";
-import { NodeGone, planFor } from "./prepare.ts";
+import { beginPlan, NodeGone } from "./prepare.ts";
 import { protect } from "./protect.ts";
 import { over, settle } from "./settle.ts";
 import { askedOf, findSource } from "./sources.ts";
@@ -22,33 +22,37 @@ const hopelessWaitMs = 300_000;
 const quietMs = 2_000;
 
 /**
- * Serves the claim with this UID, or looks what became of it. May be called again and again; settles when there is
- * nothing more to do now. Throws a Later with what stands in the way.
+ * Serves the claim with this UID, or looks what became of it. May be called again and again; answers in how many milliseconds to do so,
+ * undefined when there is nothing more to do now. Throws a Later with what stands in the way.
  */
-export async function serveClaim(provisioner: Provisioner, uid: string): Promise<void> {
-  const { claims: known, intents, volumes } = provisioner;
+export async function serveClaim(provisioner: Provisioner, uid: string): Promise<number | undefined> {
+  const { claims: known, intents, volumes, ahead } = provisioner;
+  const hasVolume = (claim: PersistentVolumeClaim) => volumes.get(volumeNameOf(provisioner, claim)) !== undefined;
+  let [claim] = known.by("uid", uid);
+  if (claim !== undefined && isComing(provisioner, claim) && !hasVolume(claim)) {
+    const waitMs = await makeAhead(provisioner, claim);
+    [claim] = known.by("uid", uid);
+    if (claim !== undefined && isComing(provisioner, claim)) return waitMs;
+  }
   const begun = intents.get(uid);
-  const [claim] = known.by("uid", uid);
-  if (
-    claim === undefined ||
-    !isOurs(provisioner, claim) ||
-    volumes.get(volumeNameOf(provisioner, claim)) !== undefined
-  ) {
-    if (begun === undefined) return;
+  if (claim === undefined || !isOurs(provisioner, claim) || hasVolume(claim)) {
+    ahead.delete(uid);
+    if (begun === undefined) return undefined;
     const settled = await settle(provisioner, begun, (now) => isOurs(provisioner, now)).catch((error: unknown) => {
       if (error instanceof CsiError || error instanceof ApiError) throw new Later(explain(error));
       throw error;
     });
     if (settled === "ours") throw new Later("the claim is ours again", 10);
-    return;
+    return undefined;
   }
   const plan = begun ?? (await planned(provisioner, claim));
   if (plan !== undefined) await carryOut(provisioner, claim, plan);
+  return undefined;
 }
 
 /** Undefined: there is nothing to be done. */
 async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): Promise<Plan | undefined> {
-  const { classes, driver, node, events, intents, options } = provisioner;
+  const { classes, driver, node, events, options } = provisioner;
   const className = classNameOf(claim);
   const storageClass = classes.get(className);
   if (storageClass === undefined) return refuse(provisioner, claim, new Error(`there is no StorageClass ${className}`));
@@ -66,11 +70,7 @@ async function planned(provisioner: Provisioner, claim: PersistentVolumeClaim): 
       events.normal(claims, claim, "Provisioning", what);
       return undefined;
     }
-    const plan = await planFor(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
-    // Read here once in vain, so that a secret that is missing leaves nothing begun.
-    await secretValues(provisioner.api, plan.secret);
-    await intents.begin(plan);
-    return plan;
+    return await beginPlan(provisioner, claim, storageClass, found, node ?? selectedNodeOf(claim));
   } catch (error) {
     if (error instanceof NodeGone) return takeBack(provisioner, claim, error.message);
     return refuse(provisioner, claim, error);
@@ -86,7 +86,7 @@ async function carryOut(provisioner: Provisioner, claim: PersistentVolumeClaim, 
   );
   try {
     await protect(provisioner, plan);
-    const made = await makeVolume(provisioner, plan);
+    const made = takeAhead(provisioner, uid) ?? (await makeVolume(provisioner, plan));
     const [now] = known.by("uid", uid);
     if (now === undefined || !isOurs(provisioner, now)) throw new Later("the claim changed meanwhile", 10);
     const volume = await writeVolume(provisioner, plan, made);

@@ -99,6 +99,7 @@ export async function testProvisioner(claims: readonly PersistentVolumeClaim[] =
     classes: cacheOf([{ metadata: { name: "class" }, provisioner: "d" }]),
     places: { synced: Promise.resolve(), of: () => ({ "d/node": "n1" }), all: () => [{ "d/node": "n1" }] },
     intents: await openIntents(undefined, silent),
+    ahead: new Map(),
     ending: new Set(),
     withTopology: true,
     holds: () => false,
