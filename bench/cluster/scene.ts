@@ -29,15 +29,19 @@ export interface Scene {
   remove(name: string): Promise<void>;
 }
 
-/** `kcmArgs`: absent, the controller-manager's defaults. `withNode` false: none is made. */
+/** `kcmArgs`: absent, the controller-manager's defaults; so the API server's. `withNode` false: none is made. */
 export async function openScene(
   bench: Bench,
-  options: { readonly kcmArgs?: readonly string[]; readonly withNode?: boolean } = {},
+  options: {
+    readonly kcmArgs?: readonly string[];
+    readonly apiServerArgs?: readonly string[];
+    readonly withNode?: boolean;
+  } = {},
 ): Promise<Scene> {
   bench.say("starting a control plane");
   const { scratch } = bench;
   const [plane, disk] = await Promise.all([
-    startControlPlane(scratch, { kcmArgs: options.kcmArgs ?? [] }),
+    startControlPlane(scratch, { kcmArgs: options.kcmArgs ?? [], apiServerArgs: options.apiServerArgs ?? [] }),
     makePoolDisk(scratch, "xfs"),
   ]);
   await installDefinitions(plane, snapshotDefinitions);

@@ -17,6 +17,8 @@ export interface Side {
   stop(): Promise<void>;
   /** Process numbers of all that it needs on a node. */
   pids(): readonly number[];
+  /** What the driver wrote so far. Absent: there is none. */
+  log?(): string;
 }
 
 /** As both sides of the comparison publish: what the chart would give the upstream set for local pools. */
@@ -48,6 +50,7 @@ export function ours(plane: ControlPlane, pool: string): Side {
     },
     stop: async () => void (await driver?.stop()),
     pids: () => (driver ? [driver.pid] : []),
+    log: () => driver?.log() ?? "",
   };
 }
 
@@ -72,6 +75,7 @@ export function upstream(plane: ControlPlane, pool: string): Side {
       await driver?.stop();
     },
     pids: () => (driver ? [driver.pid, ...services.map(({ pid }) => pid)] : []),
+    log: () => driver?.log() ?? "",
   };
 }
 
