@@ -18,12 +18,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { run } from "./command.ts";
 import { isLocked } from "./locks.ts";
 import { attachLoop, BackingBusy, detachLoop, setCapacity } from "./loop.ts";
-import { findLoops, freeLoops, listLoops, loopFile, loopStatus } from "./loop-status.ts";
+import { findLoops, freeLoops, listLoops, loopFile, loopStatus, refusesWrites } from "./loop-status.ts";
 import { fileSystemNumber, mountAt } from "./mount-at.ts";
 import { mountsOf, propagation } from "./mount-table.ts";
 import { bind, mountDetached, mountFilesystem, unmount } from "./mounts.ts";
 import { makeTargetDirectory, makeTargetFile, removeTarget } from "./paths.ts";
-import { deviceSize } from "./stats.ts";
+import { deviceSize, setReadOnly } from "./stats.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-loop-"));
 const at = (name: string) => join(folder, name);
@@ -97,6 +97,28 @@ test("twenty at once get twenty devices; growth in place; a symlink is refused",
   for (const loop of loops) loop.close();
   symlinkSync(paths[0] ?? "", at("link"));
   await assert.rejects(attachLoop({ path: at("link"), autoclear: true }), { code: "ELOOP" });
+});
+
+test("a device that was made read-only is writable for the next file that gets its number", async () => {
+  const made = async (name: string) => {
+    writeFileSync(at(name), "");
+    truncateSync(at(name), 1024 * 1024);
+    return attachLoop({ path: at(name), autoclear: true });
+  };
+  const first = await made("sealed");
+  await setReadOnly(first.device, true);
+  assert.ok(refusesWrites(first.number));
+  first.close();
+  assert.ok(await freed(at("sealed")));
+  const later = [];
+  // The kernel gives the lowest free number first; others take some meanwhile.
+  for (let n = 0; n < 40 && later.at(-1)?.number !== first.number; n++) later.push(await made(`later-${n}`));
+  try {
+    for (const { number } of later) assert.ok(!refusesWrites(number), `/dev/loop${number} refuses writes`);
+  } finally {
+    for (const each of later) each.close();
+  }
+  for (const n of later.keys()) assert.ok(await freed(at(`later-${n}`)));
 });
 
 test("a file system is mounted, bound read-only, and its device goes with the last unmount", async () => {

@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
-import { isAttached, loopNumbers, noteLoopFile, readLoopStatus } from "./loop-status.ts";
+import { isAttached, loopNumbers, noteLoopFile, readLoopStatus, refusesWrites } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
@@ -91,7 +91,7 @@ async function configureFree(backing: number, options: AttachOptions): Promise<L
     for (let attempt = 0; ; attempt++) {
       const number = await claimNumber(control);
       try {
-        if (discardsForbidden(number)) await renew(control, number);
+        if (discardsForbidden(number) || refusesWrites(number)) await renew(control, number);
         return await configure(`/dev/loop${number}`, number, backing, options);
       } catch (error) {
         // Another process took the number between the two calls, or it is still being freed.
@@ -119,7 +119,10 @@ async function claimNumber(control: number): Promise<number> {
   return added;
 }
 
-/** A number whose earlier user turned discards off keeps that until its device is made anew. EBUSY: taken meanwhile. */
+/**
+ * A number whose earlier user turned discards off, or made the device read-only (BLKROSET), keeps that until its device is
+ * made anew. EBUSY: taken meanwhile.
+ */
 async function renew(control: number, number: number): Promise<void> {
   await ioctl({ syscall: "ioctl(LOOP_CTL_REMOVE)" }, control, LOOP_CTL_REMOVE, number);
   try {
