@@ -1,18 +1,19 @@
 #!/bin/sh
-# All tests, the quick ones first: npm test, or npm test -- PART ... with check, unit, outside, conformance or cluster.
+# All tests, the quick ones first: npm test, or npm test -- PART ... with check, unit, outside, faults, conformance or cluster.
 # Ends with one line: N passed, N failed, N skipped. Exit code 1 when anything failed or was left behind.
 set -eu
 . "$(dirname "$0")/lib.sh"
 cd "$HERE"
 if [ -z "$dim" ]; then export NO_COLOR=1; fi
 for part in "$@"; do
-  case $part in check | unit | outside | conformance | cluster) ;; *) fail "no such part of the tests: $part (check, unit, outside, conformance, cluster)" ;; esac
+  case $part in check | unit | outside | faults | conformance | cluster) ;; *) fail "no such part of the tests: $part (check, unit, outside, faults, conformance, cluster)" ;; esac
 done
-parts=${*:-check unit outside conformance cluster}
+parts=${*:-check unit outside faults conformance cluster}
 need_root
 need_packages
 need_driver_tools
-case $parts in *outside* | *conformance* | *cluster*) need_tools losetup:mount setpriv:util-linux ;; esac
+case $parts in *outside* | *faults* | *conformance* | *cluster*) need_tools losetup:mount setpriv:util-linux ;; esac
+case $parts in *faults*) need_tools strace:strace ;; esac
 case $parts in *conformance*) need_sanity ;; esac
 case $parts in *cluster*)
   need_kubernetes
@@ -87,7 +88,9 @@ for part in $parts; do
       if sh scripts/check.sh; then add check 1 0 0 $(($(date +%s) - began)); else add check 0 1 0 $(($(date +%s) - began)); fi
       ;;
     unit) node_tests unit 1 'src/**/*.test.ts' 'scripts/**/*.test.ts' 'examples/**/*.test.ts' ;;
-    outside) node_tests outside 1 'test/!(cluster)/**/*.test.ts' ;;
+    outside) node_tests outside 1 'test/!(cluster|faults)/**/*.test.ts' ;;
+    # A sample: npm run test:faults is the whole suite.
+    faults) node_tests faults 1 'test/faults/**/*.test.ts' ;;
     # Each file has a cluster of its own, and waits most of the time.
     cluster) node_tests cluster 2 'test/cluster/**/*.test.ts' ;;
     conformance)

@@ -68,16 +68,6 @@ export function isAttached(number: number): boolean {
   return existsSync(`/sys/block/loop${number}/loop`);
 }
 
-/** Whether the number, attached or not, refuses writes: because its file does, or because somebody said so of the device. */
-export function refusesWrites(number: number): boolean {
-  try {
-    return readFileSync(`/sys/block/loop${number}/ro`, "latin1").trim() === "1";
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return false;
-    throw error;
-  }
-}
-
 /**
  * The devices that carry something, in one read: the kernel lists those that have a size. One that carries an empty file
  * is not among them; no volume is empty.

@@ -4,9 +4,10 @@
  */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { refusesWrites, setRefusesWrites } from "./device-writes.ts";
 import { discardsForbidden } from "./discard.ts";
 import { closeFile, openFile } from "./files.ts";
-import { isAttached, loopNumbers, noteLoopFile, readLoopStatus, refusesWrites } from "./loop-status.ts";
+import { isAttached, loopNumbers, noteLoopFile, readLoopStatus } from "./loop-status.ts";
 import { createDeviceNode, ioctl, ioctlBuffer, tryLock } from "./native.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
@@ -213,6 +214,8 @@ export async function detachLoop(
     try {
       const gone = await withLoop(number, async (fd) => {
         if (!(await carries(fd))) return true;
+        // The kernel keeps this for the number: the next user of it, whoever that is, could not write.
+        if (refusesWrites(number)) await setRefusesWrites(fd, false);
         await ioctl({ syscall: "ioctl(LOOP_CLR_FD)", path: `/dev/loop${number}` }, fd, LOOP_CLR_FD);
         return false;
       });

@@ -6,7 +6,6 @@ import { abandonable, mayHang } from "./lane.ts";
 import { ioctlBuffer } from "./native.ts";
 
 const BLKGETSIZE64 = 0x80081272;
-const BLKROSET = 0x125d;
 
 export interface FilesystemUsage {
   readonly bytes: { readonly total: number; readonly available: number; readonly used: number };
@@ -46,16 +45,4 @@ export async function deviceSize(path: string): Promise<number> {
 /** What was written through the block device, by whomever, is durable in its file on return. */
 export function syncDevice(path: string): Promise<void> {
   return syncFile(path);
-}
-
-/** Makes the whole device refuse writes, or take them again: a read-only mount of its node says nothing about it. */
-export async function setReadOnly(path: string, readonly: boolean): Promise<void> {
-  const fd = await openFile(path, constants.O_RDONLY);
-  try {
-    const value = Buffer.alloc(4);
-    value.writeInt32LE(readonly ? 1 : 0);
-    await ioctlBuffer({ syscall: "ioctl(BLKROSET)", path }, fd, BLKROSET, value);
-  } finally {
-    await closeFile(fd);
-  }
 }

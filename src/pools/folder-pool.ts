@@ -32,6 +32,8 @@ export interface PoolPlace {
 }
 
 const reclaimAgainMs = 60_000;
+/** Longer than a writer's file must be old to count as left. */
+const sweepAgainMs = 11 * 60_000;
 const latchName = "latch.json";
 
 export abstract class FolderPool {
@@ -49,6 +51,7 @@ export abstract class FolderPool {
   /** Deletions under way in this process, so that stopping can wait for the one that runs. */
   #reclaiming: Promise<void> = Promise.resolve();
   #stopped = false;
+  #sweepingAgain: NodeJS.Timeout | undefined;
 
   constructor(place: PoolPlace, limits: Limits) {
     this.name = place.name;
@@ -212,6 +215,8 @@ export abstract class FolderPool {
     for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
     await this.#sweep();
     await this.#sweepLocks();
+    // What the crash before this start left is too young yet to be told from a living writer's.
+    this.#sweepingAgain ??= setTimeout(() => void this.#sweep().catch(() => undefined), sweepAgainMs).unref();
   }
 
   /** The files of locks that nobody holds: a process that died had them, or let them rest for the next call. */
@@ -266,6 +271,7 @@ export abstract class FolderPool {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearTimeout(this.#sweepingAgain);
     await this.#reclaiming;
     for (const shelf of [this.volumes, this.snapshots]) shelf.end();
     await this.#presence.end();

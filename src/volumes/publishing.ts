@@ -1,10 +1,10 @@
 /** A staged volume at its target paths: bind mounts of the staging path, or of the raw device. */
 import { closeSync } from "node:fs";
 import { lstat } from "node:fs/promises";
+import { setReadOnly } from "../host/device-writes.ts";
 import { mountAt } from "../host/mount-at.ts";
 import { bind, unmount } from "../host/mounts.ts";
 import { makeTargetDirectory, makeTargetFile, removeEmptyDirectory, removeTarget } from "../host/paths.ts";
-import { setReadOnly } from "../host/stats.ts";
 import type { StageRecord, Target } from "../pools/node-records.ts";
 import type { Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";

@@ -9,7 +9,8 @@ import { letGoOfOthers } from "./namespace.ts";
 import { attempt, type Outcome } from "./run.ts";
 import type { Scratch } from "./scratch.ts";
 
-export const holdfast = join(import.meta.dirname, "../../bin/holdfast");
+/** Another build of it may be tested by the same tests: HOLDFAST_PROGRAM. */
+export const holdfast = process.env["HOLDFAST_PROGRAM"] ?? join(import.meta.dirname, "../../bin/holdfast");
 
 export interface DriverOptions {
   /** As `p=image:/path,shared=true`. */
@@ -35,6 +36,8 @@ export interface Driver {
   readonly socket: string;
   readonly client: CsiClient;
   readonly pid: number;
+  /** Not dead, as far as this process has heard. */
+  readonly running: boolean;
   /** Milliseconds from spawn to the first Probe that answered ready. */
   readonly startedInMs: number;
   /** All that it wrote so far, over restarts. */
@@ -87,6 +90,9 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     client,
     get pid() {
       return child?.pid ?? 0;
+    },
+    get running() {
+      return !gone();
     },
     get startedInMs() {
       return startedInMs;

@@ -1,0 +1,154 @@
+/**
+ * Watches and breaks single system calls of the driver with strace(1). Calls are counted per thread, so the driver runs with
+ * one thread for its asynchronous calls; what is done there and on the main thread is told apart by the thread.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** One thread, so that the n-th call of a name is the same call each time. */
+export const oneThread = { UV_THREADPOOL_SIZE: "1" } as const;
+
+type Role = "worker" | "main" | "child";
+
+/** One system call of one thread: what an injection can strike. */
+export interface Point {
+  readonly role: Role;
+  readonly name: string;
+  /** Counted among the thread's calls of this name, from 1. */
+  readonly nth: number;
+  /** The call as strace writes it, shortened: for people. */
+  readonly text: string;
+}
+
+export function nameOf({ role, name, nth }: Point): string {
+  return `${role}:${name}:${nth}`;
+}
+
+export function pointOf(name: string): Point {
+  const [role = "", call = "", nth = ""] = name.split(":");
+  if (role !== "worker" && role !== "main" && role !== "child") throw new Error(`'${name}' is not thread:call:number`);
+  return { role, name: call, nth: Number(nth), text: "" };
+}
+
+/** The calls that change something, or take the way to it. */
+const changing =
+  "openat,openat2,creat,write,pwrite64,pwritev,pwritev2,writev,fsync,fdatasync,syncfs,rename,renameat,renameat2,link,linkat," +
+  "unlink,unlinkat,rmdir,mkdir,mkdirat,symlink,symlinkat,ioctl,mount,umount2,truncate,ftruncate,fallocate,flock,copy_file_range," +
+  "clone,clone3,fork,vfork,open_tree,move_mount,mount_setattr,fsopen,fsconfig,fsmount,fchmod,chmod,fchown,utimensat,setxattr,fsetxattr,mknodat";
+/** Those that only ask, and can fail all the same. */
+const asking = "read,pread64,getdents64,statx,newfstatat,statfs,fstatfs,readlink,readlinkat,lseek";
+
+/** Every call of interest that `work` makes in the driver and its children. `also`: those that only ask, too. */
+export async function watch(pid: number, work: () => Promise<unknown>, also: "asking" | "" = ""): Promise<Point[]> {
+  const folder = mkdtempSync(join(tmpdir(), "strace-"));
+  try {
+    const file = join(folder, "calls");
+    const names = also === "asking" ? `${changing},${asking}` : changing;
+    const worker = workerOf(pid);
+    const tracer = await attach(["-f", "-y", "-s", "40", "-o", file, "-e", `trace=${names}`, "-p", String(pid)]);
+    try {
+      await work();
+    } finally {
+      await tracer.detach();
+    }
+    return pointsOf(readFileSync(file, "utf8"), pid, worker);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * `work`, during which the thread's n-th call of the name is broken: `signal=SIGKILL` strikes before it, `error=EIO` takes its
+ * place. Answers whether it came to that call.
+ */
+export async function strike(pid: number, point: Point, how: string, work: () => Promise<unknown>): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), "strace-"));
+  try {
+    const file = join(folder, "calls");
+    const one = point.role === "worker" ? workerOf(pid) : pid;
+    const filter = ["-e", `trace=${point.name}`, "-e", `inject=${point.name}:${how}:when=${point.nth}`];
+    const tracer = await attach([...(point.role === "child" ? ["-f"] : []), "-o", file, ...filter, "-p", String(one)]);
+    try {
+      await work();
+    } finally {
+      await tracer.detach();
+    }
+    return /\(INJECTED\)|\+\+\+ killed by SIGKILL/.test(readFileSync(file, "utf8"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Tracer {
+  /** Lets the driver go; also when it is dead already. */
+  detach(): Promise<void>;
+}
+
+async function attach(args: readonly string[]): Promise<Tracer> {
+  const tracer = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
+  const exit = once(tracer, "exit");
+  let said = "";
+  await new Promise<void>((resolve, reject) => {
+    tracer.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (/attached/.test(said)) resolve();
+    });
+    tracer.on("error", reject);
+    exit.then(() => reject(new Error(`strace did not attach: ${said}`)), reject);
+  });
+  return {
+    async detach() {
+      if (tracer.exitCode === null && tracer.signalCode === null) tracer.kill("SIGINT");
+      // With threads and children that were killed it may wait for ever for one that it missed; its own death lets all go.
+      const late = setTimeout(() => tracer.kill("SIGKILL"), 500);
+      await exit;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** The one thread of Node's pool. */
+function workerOf(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  const found = readdirSync(tasks).filter(
+    (task) => readFileSync(`${tasks}/${task}/comm`, "utf8").trim() === "libuv-worker",
+  );
+  if (found.length !== 1) throw new Error(`the driver has ${found.length} threads for its calls instead of one`);
+  return Number(found[0]);
+}
+
+function pointsOf(log: string, main: number, worker: number): Point[] {
+  const counts = new Map<string, number>();
+  const ours = new Set(readThreads(log, main, worker));
+  const points: Point[] = [];
+  for (const line of log.split("\n")) {
+    const [, thread = "", name = "", rest = ""] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? [];
+    if (name === "") continue;
+    const role: Role = thread === String(worker) ? "worker" : thread === String(main) ? "main" : "child";
+    if (role === "child" && ours.has(thread)) continue;
+    const nth = (counts.get(`${thread} ${name}`) ?? 0) + 1;
+    counts.set(`${thread} ${name}`, nth);
+    if (changes(role, name, rest)) points.push({ role, name, nth, text: `${name}(${rest.slice(0, 160)}` });
+  }
+  return points;
+}
+
+/** Threads of the driver that are neither: V8's helpers, which touch no file. They were there before any child. */
+function readThreads(log: string, main: number, worker: number): string[] {
+  const all = [...new Set(log.split("\n").flatMap((line) => /^\d+/.exec(line) ?? []))];
+  return all.filter((thread) => Number(thread) > main && Number(thread) < worker);
+}
+
+function changes(role: Role, name: string, rest: string): boolean {
+  // Newer than this strace: statmount and the like, which only ask.
+  if (name.startsWith("syscall_")) return false;
+  if (name === "openat") return /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC/.test(rest) && !rest.includes("/dev/null");
+  // Waking each other, the log, and what a child says: nothing that lasts.
+  if (name === "write" || name === "writev") return !/^\d+<(anon_inode|pipe|\/dev\/(null|pts))/.test(rest);
+  if (name === "ioctl") return !/TCGETS|FIONBIO|FIOCLEX|FIONCLEX/.test(rest);
+  if (role === "main") return name !== "fchmod";
+  return true;
+}

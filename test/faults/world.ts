@@ -1,0 +1,254 @@
+/** One real driver over one real pool, and what an orchestrator does with them: the place where faults are made. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Volume } from "../../src/csi/gen/csi_pb.ts";
+import { differences, holdsRaw, writeFiles, writeRaw } from "../support/content.ts";
+import { type Driver, type DriverOptions, startDriver } from "../support/driver.ts";
+import { loopDevicesOf, mountsUnder } from "../support/leftovers.ts";
+import { type CreateOptions, capability, createVolume } from "../support/orchestrator.ts";
+import { makePoolDisk, type PoolDisk } from "../support/pool-disk.ts";
+import type { Scratch } from "../support/scratch.ts";
+import type { PoolKind } from "./pools.ts";
+
+export const mebibyte = 1024 ** 2;
+/** The smallest that mkfs.xfs takes is 300 MiB. */
+export const volumeBytes = 320 * mebibyte;
+const files = 3;
+
+/** A volume with the folders that a kubelet makes for it; its calls may be repeated. */
+export interface Seat {
+  readonly volume: Volume;
+  readonly target: string;
+  attach(): Promise<void>;
+  stage(): Promise<void>;
+  publish(): Promise<void>;
+  unpublish(): Promise<void>;
+  unstage(): Promise<void>;
+  detach(): Promise<void>;
+  /** NodeExpandVolume to the size that the volume has. */
+  expand(bytes: number): Promise<void>;
+  /** Writes what follows from `seed`, synced. */
+  write(seed: string): void;
+  /** Fails unless what `write` wrote is there, byte for byte. */
+  holds(seed: string): void;
+}
+
+/** What an unused pool has: the files in it, and the bytes that can be promised. */
+interface Empty {
+  readonly files: readonly string[];
+  readonly capacity: number;
+}
+
+export class World {
+  readonly kind: PoolKind;
+  readonly scratch: Scratch;
+  readonly disk: PoolDisk;
+  readonly driver: Driver;
+  readonly #empty: Empty;
+
+  private constructor(kind: PoolKind, scratch: Scratch, disk: PoolDisk, driver: Driver, empty: Empty) {
+    this.kind = kind;
+    this.scratch = scratch;
+    this.disk = disk;
+    this.driver = driver;
+    this.#empty = empty;
+  }
+
+  /** A new pool with a driver on it. `env`: more environment of the driver. */
+  static async make(
+    kind: PoolKind,
+    scratch: Scratch,
+    more: Pick<DriverOptions, "env" | "args" | "apart" | "standIns"> & { readonly under?: string } = {},
+  ): Promise<World> {
+    const { under, ...options } = more;
+    const disk = await makePoolDisk(scratch, kind.disk, { bytes: 16 * 1024 * mebibyte, ...(under ? { under } : {}) });
+    const driver = await startDriver(scratch, { pools: [poolArgument(kind, disk.path)], ...options });
+    const capacity = await capacityOf(driver);
+    const world = new World(kind, scratch, disk, driver, { files: [], capacity });
+    // One whole life makes what stays for ever, as the node's own folder.
+    const first = await world.create("first");
+    await world.fill(first, "first");
+    await world.remove(first);
+    await world.expectReclaimed();
+    return new World(kind, scratch, disk, driver, { files: filesOf(disk.path), capacity });
+  }
+
+  create(name: string, options: CreateOptions = {}): Promise<Volume> {
+    return createVolume(this.driver, name, { bytes: volumeBytes, use: this.kind.use, ...options });
+  }
+
+  remove(volume: Pick<Volume, "volumeId">): Promise<unknown> {
+    return this.driver.client.controller.deleteVolume({ volumeId: volume.volumeId });
+  }
+
+  async volumeIds(): Promise<string[]> {
+    const { entries } = await this.driver.client.controller.listVolumes({});
+    return entries.flatMap(({ volume }) => (volume ? [volume.volumeId] : []));
+  }
+
+  async snapshotIds(): Promise<string[]> {
+    if (!this.kind.copies) return [];
+    const { entries } = await this.driver.client.controller.listSnapshots({});
+    return entries.flatMap(({ snapshot }) => (snapshot ? [snapshot.snapshotId] : []));
+  }
+
+  seat(volume: Volume): Seat {
+    return seatOf(this, volume);
+  }
+
+  /** Attached, staged and published. */
+  async take(volume: Volume): Promise<Seat> {
+    const seat = this.seat(volume);
+    await takeAll(seat);
+    return seat;
+  }
+
+  /** Used once, with `seed` written, and let go. */
+  async fill(volume: Volume, seed: string): Promise<void> {
+    const seat = await this.take(volume);
+    seat.write(seed);
+    await releaseAll(seat);
+  }
+
+  /** Uses it for once and fails unless it holds what was written. */
+  async expectHolds(volume: Volume, seed: string): Promise<void> {
+    const seat = await this.take(volume);
+    seat.holds(seed);
+    await releaseAll(seat);
+  }
+
+  /** Fails unless nothing is left: of volumes and snapshots, mounts and devices, files in the pool and promised bytes. */
+  async expectEmpty(): Promise<void> {
+    assert.deepEqual(await this.volumeIds(), [], "volumes are left");
+    assert.deepEqual(await this.snapshotIds(), [], "snapshots are left");
+    const left = async (): Promise<string[]> => [
+      ...filesOf(this.disk.path)
+        .filter((file) => !this.#empty.files.includes(file))
+        .map((file) => `${file} is left in the pool`),
+      ...mountsUnder(this.scratch.path)
+        .filter((target) => target !== this.disk.path && !this.disk.path.startsWith(`${target}/`))
+        .map((target) => `still mounted: ${target}`),
+      ...loopDevicesOf(this.scratch.path)
+        .filter(({ file }) => !file.endsWith("/disk.raw"))
+        .map(({ device, file }) => `${device} still holds ${file}`),
+      ...(await this.#unreturned()),
+    ];
+    // Space comes back in the background, and a device goes a moment after its last unmount.
+    for (let tries = 0; ; tries += 1) {
+      const found = await left();
+      if (found.length === 0) return;
+      assert.ok(tries < 100, found.join("\n"));
+      await sleep(tries < 10 ? 10 : 50);
+    }
+  }
+
+  /** Waits until what was deleted or given up has been tidied away, or the driver is dead; fails after five seconds. */
+  async expectReclaimed(): Promise<void> {
+    for (let tries = 0; this.driver.running; tries += 1) {
+      const left = ["building", "trash"].flatMap((folder) => readdirSync(join(this.disk.path, folder)));
+      if (left.length === 0) return;
+      assert.ok(tries < 250, `not reclaimed: ${left.join(", ")}`);
+      await sleep(20);
+    }
+  }
+
+  async #unreturned(): Promise<string[]> {
+    // What the file system itself keeps for its growth is not the driver's.
+    const missing = this.#empty.capacity - (await capacityOf(this.driver));
+    return missing > 64 * mebibyte ? [`${missing} bytes are still promised`] : [];
+  }
+}
+
+export function poolArgument(kind: PoolKind, path: string): string {
+  return `p=${kind.backend}:${path}${kind.options}`;
+}
+
+/** Again from the start, whatever is done already. */
+export async function takeAll(seat: Seat): Promise<void> {
+  await seat.attach();
+  await seat.stage();
+  await seat.publish();
+}
+
+export async function releaseAll(seat: Seat): Promise<void> {
+  await seat.unpublish();
+  await seat.unstage();
+  await seat.detach();
+}
+
+async function capacityOf(driver: Driver): Promise<number> {
+  return Number((await driver.client.controller.getCapacity({})).availableCapacity);
+}
+
+/**
+ * What lies in the pool, but for each process's own mark, and for files that a dead writer had not renamed yet: a living
+ * one's look the same, so they are swept when they are ten minutes old.
+ */
+function filesOf(pool: string): string[] {
+  const passing = /^controllers\/|(^|\/)\.[^/]*\.tmp$/;
+  return readdirSync(pool, { recursive: true, encoding: "utf8" }).filter((file) => !passing.test(file));
+}
+
+function seatOf(world: World, volume: Volume): Seat {
+  const { kind, driver } = world;
+  const folder = mkdtempSync(join(world.scratch.path, "seat-"));
+  const staging = join(folder, "staging");
+  const target = join(folder, "target");
+  mkdirSync(staging);
+  let publishContext: Record<string, string> = {};
+  const { volumeId } = volume;
+  const usual = () => ({
+    volumeId,
+    volumeContext: volume.volumeContext,
+    publishContext,
+    volumeCapability: capability(kind.use),
+    stagingTargetPath: staging,
+  });
+  const { controller, node } = driver.client;
+  const raw = kind.use === "block";
+  return {
+    volume,
+    target,
+    async attach() {
+      if (!kind.shared) return;
+      const { volumeContext } = volume;
+      const wish = { volumeId, volumeContext, nodeId: "n1", volumeCapability: capability(kind.use), readonly: false };
+      publishContext = (await controller.controllerPublishVolume(wish)).publishContext;
+    },
+    async stage() {
+      await node.nodeStageVolume(usual());
+    },
+    async publish() {
+      await node.nodePublishVolume({ ...usual(), targetPath: target, readonly: false });
+    },
+    async unpublish() {
+      await node.nodeUnpublishVolume({ volumeId, targetPath: target });
+    },
+    async unstage() {
+      await node.nodeUnstageVolume({ volumeId, stagingTargetPath: staging });
+    },
+    async detach() {
+      if (kind.shared) await controller.controllerUnpublishVolume({ volumeId, nodeId: "n1" });
+      rmSync(folder, { recursive: true, force: true });
+    },
+    async expand(bytes) {
+      await node.nodeExpandVolume({
+        volumeId,
+        volumePath: target,
+        stagingTargetPath: staging,
+        capacityRange: { requiredBytes: BigInt(bytes) },
+        volumeCapability: capability(kind.use),
+      });
+    },
+    write(seed) {
+      if (raw) writeRaw(target, seed);
+      else writeFiles(target, seed, files);
+    },
+    holds(seed) {
+      if (raw) assert.ok(holdsRaw(target, seed), `the device does not hold what '${seed}' wrote`);
+      else assert.deepEqual(differences(target, seed, files), []);
+    },
+  };
+}
