@@ -18,10 +18,12 @@ export interface PoolKind {
   readonly copies: boolean;
   /** Sizes are enforced, so that a volume can grow. */
   readonly grows: boolean;
+  /** Only btrfs: its quotas are turned on before the pool is made. Absent: not. */
+  readonly quotas?: boolean;
 }
 
 const image = { backend: "image", disk: "xfs", options: "", shared: false, copies: true, grows: true } as const;
-const directory = { ...image, backend: "directory", use: "directory" } as const;
+const directory = { ...image, backend: "directory", use: "directory", copies: false } as const;
 
 export const pools: readonly PoolKind[] = [
   { ...image, name: "image", use: "ext4" },
@@ -32,6 +34,7 @@ export const pools: readonly PoolKind[] = [
   { ...image, name: "image-thick", use: "ext4", options: ",thick=true" },
   { ...image, name: "image-shared", use: "ext4", options: ",shared=true", shared: true },
   { ...directory, name: "directory" },
-  { ...directory, name: "directory-btrfs", disk: "btrfs" },
+  // With quotas, so that sizes are enforced.
+  { ...directory, name: "directory-btrfs", disk: "btrfs", copies: true, quotas: true },
   { ...directory, name: "directory-shared", options: ",shared=true", shared: true },
 ];

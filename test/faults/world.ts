@@ -9,6 +9,7 @@ import { type Driver, type DriverOptions, startDriver } from "../support/driver.
 import { loopDevicesOf, mountsUnder } from "../support/leftovers.ts";
 import { type CreateOptions, capability, createVolume } from "../support/orchestrator.ts";
 import { makePoolDisk, type PoolDisk } from "../support/pool-disk.ts";
+import { run } from "../support/run.ts";
 import type { Scratch } from "../support/scratch.ts";
 import type { PoolKind } from "./pools.ts";
 
@@ -64,6 +65,7 @@ export class World {
   ): Promise<World> {
     const { under, ...options } = more;
     const disk = await makePoolDisk(scratch, kind.disk, { bytes: 16 * 1024 * mebibyte, ...(under ? { under } : {}) });
+    if (kind.quotas) await run("btrfs", ["quota", "enable", disk.path]);
     const driver = await startDriver(scratch, { pools: [poolArgument(kind, disk.path)], ...options });
     const capacity = await capacityOf(driver);
     const world = new World(kind, scratch, disk, driver, { files: [], capacity });
