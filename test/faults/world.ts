@@ -157,14 +157,14 @@ export class World {
   }
 
   async #unreturned(): Promise<string[]> {
-    // What the file system itself keeps for its growth is not the driver's.
     const missing = this.#empty.capacity - (await capacityOf(this.driver));
-    return missing > 64 * mebibyte ? [`${missing} bytes are still promised`] : [];
+    return missing === 0 ? [] : [`${missing} bytes are still promised`];
   }
 }
 
 export function poolArgument(kind: PoolKind, path: string): string {
-  return `p=${kind.backend}:${path}${kind.options}`;
+  // A measured size follows what other files the file system has; with a given one the sum of promises must come out exactly.
+  return `p=${kind.backend}:${path},size=12Gi${kind.options}`;
 }
 
 /** Again from the start, whatever is done already. */
