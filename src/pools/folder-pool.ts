@@ -269,6 +269,11 @@ export abstract class FolderPool {
     if (!this.#place.visitor) await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
   }
 
+  /** With the next promise it announces itself again. While one is open others must ask the disk. */
+  async rest(): Promise<void> {
+    if (this.inventory.idle) await this.#presence.end();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#sweepingAgain);

@@ -56,6 +56,8 @@ export class Inventory {
   readonly #keys = { volume: new Keys(), snapshot: new Keys() };
   /** Path in `building/` or `trash/` to bytes. */
   readonly #aside = new Map<string, number>();
+  /** Those of them that this process made. */
+  readonly #own = new Set<string>();
   #promised = 0;
   /** The mark of being alone at which the copy was last compared with the disk. */
   #alone: string | undefined;
@@ -96,13 +98,20 @@ export class Inventory {
     this.#setKey(kind, key, undefined);
   }
 
+  /** Whether this process builds, grows and gives back nothing now. */
+  get idle(): boolean {
+    return this.#own.size === 0;
+  }
+
   aside(path: string, size: number): void {
     this.#note(path);
+    this.#own.add(path);
     this.#setAside(path, size);
   }
 
   reclaimed(path: string): void {
     this.#note(path);
+    this.#own.delete(path);
     this.#setAside(path, undefined);
   }
 

@@ -250,6 +250,11 @@ export interface Pool {
   /** Undefined: usable. Else what is missing. */
   unavailable(): Promise<string | undefined>;
   stop(): Promise<void>;
+  /**
+   * This process, which is no controller by itself, has made what it was asked for: other processes need not reckon with it
+   * any more. Absent: they do not anyway. May be called while other work runs.
+   */
+  rest?(): Promise<void>;
 
   /** The file whose flock decides between processes who works on an entry. Its folder is there; the file comes and goes. */
   lockPath(kind: "volume" | "snapshot", key: Key): string;

@@ -91,7 +91,11 @@ export class Answering {
     if (!taken) return;
     try {
       const { by, requestId } = taken.request;
-      if (!taken.late) return await this.#serve(pool, taken);
+      if (!taken.late) {
+        await this.#serve(pool, taken);
+        // While this process counts as a controller the others sum the pool up anew for each create.
+        return await pool.rest?.();
+      }
       await taken.drop();
       this.#context.log.info({ pool: pool.name, by, requestId }, "a request to cut had expired");
     } finally {

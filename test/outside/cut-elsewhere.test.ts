@@ -111,7 +111,7 @@ class Two {
 function far(scratch: Scratch, pools: readonly string[], nodeId: string): Promise<Driver> {
   const nothing = join(scratch.path, "no-devices");
   writeFileSync(nothing, "");
-  const args = ["--services", "identity,controller"];
+  const args = ["--services", "identity,controller", "--grace-seconds", "2"];
   return startDriver(scratch, { pools, nodeId, args, apart: true, standIns: { "/proc/partitions": nothing } });
 }
 
@@ -123,6 +123,9 @@ async function until<T>(what: string, look: () => T | undefined | false): Promis
   }
   throw new Error(`not within 10 s: ${what}`);
 }
+
+/** The lock of a snapshot that is being made. */
+const isSnapshot = (name: string) => name.startsWith("snapshot-");
 
 /** Writes one thing after another, each synced before the next is begun; `end` tells how many. */
 function load(use: Use, target: string): { end(): Promise<number> } {
@@ -185,6 +188,7 @@ describe("a volume that another node has open", () => {
       // Hangs, and fails by the test's time, where it is still frozen.
       const written = await writing.end();
       assert.deepEqual(await two.asked(), []);
+      assert.equal(readdirSync(join(two.pool, "controllers")).length, 1, "the node counts as a controller no more");
       const restored = await two.use(`restored-${use}`, use, { fromSnapshot: snapshotId });
       const steps = [restored, clone].map(({ target }) => {
         if (use === "block") assert.ok(holdsRaw(target, "before"));
@@ -236,6 +240,50 @@ describe("a volume that another node has open", () => {
     assert.deepEqual(await two.snapshots(), [snapshot?.snapshotId]);
     assert.equal((await two.controller.client.controller.listVolumes({})).entries.length, 1);
     await two.removeSnapshots();
+    await source.end();
+  });
+
+  test("a node that is killed at any moment leaves nothing frozen, nothing half-made, and no request", async () => {
+    const source = await two.use("sweep", "xfs");
+    for (const moment of [0, 5, 10, 20, 40]) {
+      const cutting = two.snapshot(`sweep-${moment}`, source.volumeId).catch((error: unknown) => error);
+      await two.requested();
+      await until(
+        "it is seen",
+        () => !existsSync(two.requests) || readdirSync(join(two.pool, "locks")).some(isSnapshot),
+      );
+      await sleep(moment);
+      await two.node.kill();
+      writeFiles(source.target, `after-${moment}`, 2);
+      await two.node.start();
+      await cutting;
+      const { snapshot } = await patient(() => two.snapshot(`sweep-${moment}`, source.volumeId));
+      assert.deepEqual(await two.snapshots(), [snapshot?.snapshotId]);
+      assert.deepEqual(await two.asked(), []);
+      await two.removeSnapshots();
+    }
+    await source.end();
+    await until("nothing is aside", () => readdirSync(join(two.pool, "building")).length === 0);
+  });
+
+  test("a controller that is stopped while it waits takes its request back", async () => {
+    const source = await two.use("stopped", "ext4");
+    process.kill(two.node.pid, "SIGSTOP");
+    try {
+      const cutting = refused(two.snapshot("unmade", source.volumeId), [
+        "CANCELLED",
+        "UNAVAILABLE",
+        "FAILED_PRECONDITION",
+      ]);
+      await two.requested();
+      await two.controller.stop();
+      await cutting;
+      assert.deepEqual(readdirSync(two.requests), []);
+    } finally {
+      process.kill(two.node.pid, "SIGCONT");
+    }
+    await two.startController(source);
+    assert.deepEqual(await two.snapshots(), []);
     await source.end();
   });
 
