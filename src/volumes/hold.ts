@@ -12,6 +12,9 @@ import type { NodeRecords } from "../pools/node-records.ts";
 import type { Hold, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 
+/** Local pools have nobody to ask. */
+const withoutAsking = "let the controller share the node's mount namespace, or unpublish and unstage the volume first";
+
 /** The volume is in use, and only the driver of that node can hold it still. Nothing was done. */
 export class HeldElsewhere extends Problem {
   readonly pool: Pool;
@@ -19,7 +22,7 @@ export class HeldElsewhere extends Problem {
   readonly node: string;
 
   constructor(pool: Pool, volume: Volume, node: string, what: string) {
-    super("SOURCE_NOT_READY", what);
+    super("SOURCE_NOT_READY", what, { advice: withoutAsking });
     this.pool = pool;
     this.volume = volume;
     this.node = node;
@@ -134,9 +137,7 @@ async function reachableMount(device: string): Promise<string | undefined> {
 function refusal(pool: Pool, volume: Volume, nodes: readonly string[], what: string): Problem {
   const [node, ...more] = nodes;
   if (node !== undefined && more.length === 0) return new HeldElsewhere(pool, volume, node, what);
-  return new Problem("SOURCE_NOT_READY", what, {
-    advice: "let the controller share the node's mount namespace, or unpublish and unstage the volume first",
-  });
+  return new Problem("SOURCE_NOT_READY", what, { advice: withoutAsking });
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };

@@ -396,3 +396,18 @@ test("a controller beside the node's own process asks that", async (t) => {
   assert.match(node.log(), /cut for a controller elsewhere/);
   await place.release();
 });
+
+test("a local pool has nobody to ask: the refusal says what to do", async (t) => {
+  const scratch = makeScratch();
+  t.after(() => scratch.end());
+  const disk = await makePoolDisk(scratch, "xfs");
+  const pools = [`p=image:${disk.path}`];
+  const controller = await startDriver(scratch, { pools, args: ["--services", "identity,controller"] });
+  const node = await startDriver(scratch, { pools, args: ["--services", "identity,node"], apart: true });
+  const volume = await createVolume(controller, "v");
+  const place = await takeVolume(scratch, node, volume);
+  const words = /mounted where this process can't see it.*let the controller share the node's mount namespace/;
+  await refused(createSnapshot(controller, "s", volume.volumeId), "FAILED_PRECONDITION", words);
+  assert.ok(!existsSync(join(disk.path, "requests")));
+  await place.release();
+});
