@@ -7,12 +7,14 @@ import { within } from "./frame/within.ts";
 import type { Operation } from "./operations/operation.ts";
 import type { PoolKind } from "./pools.ts";
 import { Stage } from "./stage.ts";
-import { nameOf, oneThread, type Point, pointOf, strike, watch } from "./strace.ts";
+import { nameOf, oneThread, type Point, pointOf, stopAt, strike, watch } from "./strace.ts";
 import { sweeps } from "./sweeps.ts";
 import type { World } from "./world.ts";
 
 /** Of a program that the driver starts, most steps are alike: so many are tried of each kind of call. */
 const childSteps = 12;
+/** Of those, so many again with the driver dying at the same moment, and so many with the driver dying and the program going on. */
+const sharedSteps = 3;
 const sampled = 3;
 
 export const kill: readonly Part[] = sweeps("kill", 30, sweep);
@@ -20,7 +22,10 @@ export const kill: readonly Part[] = sweeps("kill", 30, sweep);
 async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promise<void> {
   const stage = new Stage(pool, tries, { env: oneThread });
   for (const point of await points(stage, operation, tries)) {
-    await tries.try(nameOf(point), () => stage.with((world, name) => killAt(world, operation, point, name)));
+    await tries.try(nameOf(point), async () => {
+      const struck = await stage.with((world, name) => killAt(world, operation, point, name));
+      if (!struck) tries.missed();
+    });
   }
   await stage.end();
 }
@@ -39,25 +44,39 @@ async function points(stage: Stage, operation: Operation, tries: Tries): Promise
   const unique = [...new Map(found.map((point) => [nameOf(point), point])).values()];
   if (tries.sample) return spread(unique, sampled, tries.seed);
   const own = unique.filter(({ role }) => role !== "child");
-  const theirs = Map.groupBy(
+  const kinds = Map.groupBy(
     unique.filter(({ role }) => role === "child"),
     ({ name }) => name,
   );
-  return [...own, ...[...theirs.values()].flatMap((steps) => spread(steps, childSteps, tries.seed))];
+  const theirs = [...kinds.values()].flatMap((steps) => [
+    ...spread(steps, childSteps, tries.seed),
+    ...spread(steps, sharedSteps, tries.seed).map((point) => ({ ...point, role: "group" as const })),
+    ...spread(steps, sharedSteps, tries.seed + 1).map((point) => ({ ...point, role: "orphan" as const })),
+  ]);
+  return [...own, ...theirs];
 }
 
-async function killAt(world: World, operation: Operation, point: Point, name: string): Promise<void> {
+async function killAt(world: World, operation: Operation, point: Point, name: string): Promise<boolean> {
   const { driver } = world;
   const prepared = await operation.prepare(world, name);
   let answered: string | undefined;
-  await strike(driver.pid, point, "signal=SIGKILL", async () => {
+  let struck = false;
+  const call = async () => {
     try {
       answered = await within(20_000, prepared.act(), "the call that is struck");
     } catch (error) {
       // The child alone may have died: then the driver says so.
       if (driver.running && !(error instanceof CsiError)) throw error;
     }
-  });
+  };
+  if (point.role === "group" || point.role === "orphan") {
+    struck = await stopAt(driver.pid, point, call, async (stopped) => {
+      await driver.kill();
+      if (stopped !== driver.pid) signal(stopped, point.role === "group" ? "SIGKILL" : "SIGCONT");
+    });
+  } else {
+    struck = await strike(driver.pid, point, "signal=SIGKILL", call);
+  }
   await driver.kill();
   await driver.start();
   const seen = (await prepared.seen?.()) ?? [];
@@ -75,4 +94,14 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
   await prepared.check();
   await prepared.undo();
   await world.expectEmpty();
+  return struck;
+}
+
+/** To a process that may have ended meanwhile. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }

@@ -7,11 +7,17 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** One thread, so that the n-th call of a name is the same call each time. */
 export const oneThread = { UV_THREADPOOL_SIZE: "1" } as const;
 
-type Role = "worker" | "main" | "child";
+/**
+ * Who makes the call: the thread for asynchronous calls, the main thread, or a program that the driver started. Of a program's
+ * step, `group` is struck together with the driver, and `orphan` lives on when the driver is struck.
+ */
+const roles = ["worker", "main", "child", "group", "orphan"] as const;
+type Role = (typeof roles)[number];
 
 /** One system call of one thread: what an injection can strike. */
 export interface Point {
@@ -28,8 +34,9 @@ export function nameOf({ role, name, nth }: Point): string {
 }
 
 export function pointOf(name: string): Point {
-  const [role = "", call = "", nth = ""] = name.split(":");
-  if (role !== "worker" && role !== "main" && role !== "child") throw new Error(`'${name}' is not thread:call:number`);
+  const [who = "", call = "", nth = ""] = name.split(":");
+  const role = roles.find((each) => each === who);
+  if (!role) throw new Error(`'${name}' is not thread:call:number with one of ${roles.join(", ")}`);
   return { role, name: call, nth: Number(nth), text: "" };
 }
 
@@ -77,6 +84,48 @@ export async function strike(pid: number, point: Point, how: string, work: () =>
       await tracer.detach();
     }
     return /\(INJECTED\)|\+\+\+ killed by SIGKILL/.test(readFileSync(file, "utf8"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * `work`, during which the first process that comes to its n-th call of the name is stopped there; then `stopped` is called with
+ * it. Answers whether anybody came there.
+ */
+export async function stopAt(
+  pid: number,
+  point: Point,
+  work: () => Promise<unknown>,
+  stopped: (process: number) => Promise<void>,
+): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), "strace-"));
+  try {
+    const file = join(folder, "calls");
+    const inject = `inject=${point.name}:signal=SIGSTOP:when=${point.nth}`;
+    const tracer = await attach(["-f", "-o", file, "-e", `trace=${point.name}`, "-e", inject, "-p", String(pid)]);
+    try {
+      let ended = false;
+      let struck = false;
+      const working = work().finally(() => {
+        ended = true;
+      });
+      working.catch(() => {}); // awaited below
+      for (;;) {
+        const found = /^(\d+) +--- stopped by SIGSTOP/m.exec(readFileSync(file, "utf8"))?.[1];
+        if (found !== undefined) {
+          struck = true;
+          await stopped(Number(found));
+          break;
+        }
+        if (ended) break;
+        await sleep(2);
+      }
+      await working;
+      return struck;
+    } finally {
+      await tracer.detach();
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -63,13 +63,16 @@ async function worker(): Promise<void> {
 }
 
 /** How far it is, and the time left by how fast it went so far. */
-function progress({ part, tried, failures, seconds }: Counted): void {
+function progress({ part, tried, missed, failures, seconds }: Counted): void {
   const share = done.reduce((sum, { part: { seconds: guess } }) => sum + guess, 0) / total;
   const left = ((performance.now() - began) / share) * (1 - share);
   const what = `${part.fault} ${part.pool} ${part.operation}`;
   const outcome = failures.length === 0 ? "held" : `${failures.length} FAILED`;
   const rest = left < 1000 ? "" : `, about ${Math.ceil(left / 60_000)} min left`;
-  console.log(`${what}: ${tried} tries, ${outcome}, ${seconds.toFixed(1)} s (${Math.round(share * 100)} %${rest})`);
+  const late = missed === 0 ? "" : ` (${missed} came too late)`;
+  console.log(
+    `${what}: ${tried} tries${late}, ${outcome}, ${seconds.toFixed(1)} s (${Math.round(share * 100)} %${rest})`,
+  );
 }
 
 await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
@@ -78,13 +81,17 @@ const failures = done.flatMap((counted) => counted.failures);
 console.log(`\n${table(done)}\n`);
 for (const failure of failures) console.log(`failed: ${repeatOf(failure, seed)}`);
 const tried = done.reduce((sum, counted) => sum + counted.tried, 0);
-console.log(`${tried} tries, ${failures.length} failures, ${Math.round((performance.now() - began) / 1000)} s`);
+const missed = done.reduce((sum, counted) => sum + counted.missed, 0);
+console.log(
+  `${tried} tries (${missed} came too late to break anything), ${failures.length} failures, ${Math.round((performance.now() - began) / 1000)} s`,
+);
 if (values.json !== undefined) {
-  const rows = done.map(({ part: { fault, pool, operation }, tried: count, failures: failed, seconds }) => ({
+  const rows = done.map(({ part: { fault, pool, operation }, tried: count, missed, failures: failed, seconds }) => ({
     fault,
     pool,
     operation,
     tries: count,
+    missed,
     failures: failed.map(({ point, error }) => ({ point, error: String(error) })),
     seconds: Math.round(seconds),
   }));

@@ -30,6 +30,8 @@ export interface Tries {
    * Answers whether it held; a try that is not wanted holds.
    */
   try(point: string, work: () => Promise<void>): Promise<boolean>;
+  /** The try that runs did not come to the step that was to be broken: counted apart. */
+  missed(): void;
   /** A new scratch folder, ended with the part. */
   scratch(): Scratch;
 }

@@ -11,6 +11,8 @@ export interface Failure {
 export interface Counted {
   readonly part: Part;
   readonly tried: number;
+  /** Of those, where the step to be broken did not come: they show nothing. */
+  readonly missed: number;
   readonly failures: readonly Failure[];
   readonly seconds: number;
 }
@@ -27,6 +29,7 @@ export async function runPart(part: Part, wishes: Wishes): Promise<Counted> {
   const failures: Failure[] = [];
   const began = performance.now();
   let tried = 0;
+  let missed = 0;
   const fail = (point: string, error: unknown) => {
     const failure = { part, point, error };
     failures.push(failure);
@@ -35,6 +38,9 @@ export async function runPart(part: Part, wishes: Wishes): Promise<Counted> {
   const tries: Tries = {
     ...wishes,
     scratch: makeScratch,
+    missed: () => {
+      missed += 1;
+    },
     async try(point, work) {
       if (wishes.at !== undefined && wishes.at !== point) return true;
       tried += 1;
@@ -53,7 +59,7 @@ export async function runPart(part: Part, wishes: Wishes): Promise<Counted> {
     fail("", error);
   }
   if (tried === 0 && failures.length === 0) fail("", new Error("nothing was tried"));
-  return { part, tried, failures, seconds: (performance.now() - began) / 1000 };
+  return { part, tried, missed, failures, seconds: (performance.now() - began) / 1000 };
 }
 
 /** The command that repeats exactly this try. */
