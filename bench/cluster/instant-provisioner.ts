@@ -1,14 +1,15 @@
 /**
- * instant-provisioner.ts KUBECONFIG DRIVER: the floor. It makes a PV for each claim that asks DRIVER as soon as it hears of it, and removes
- * it as soon as it is released: no volume, no record, no check. What is left of a claim's time is the cluster's own.
+ * instant-provisioner.ts KUBECONFIG DRIVER [FOLDER]: the floor. It makes a PV for each claim that asks DRIVER as soon as it hears of it, and removes
+ * it as soon as it is released: no volume, no record, no check. What is left of a claim's time is the cluster's own. With FOLDER the volumes are folders there on the node, which the kubelet makes and pods can use.
  */
+import { join } from "node:path";
 import { openClient } from "../../src/kubernetes/api/client.ts";
 import { clusterOfKubeconfig } from "../../src/kubernetes/api/cluster.ts";
 import { startInformer } from "../../src/kubernetes/api/informer.ts";
 import { claims, persistentVolumes } from "../../src/kubernetes/api/resources.ts";
 import { createLog } from "../../src/observe/log.ts";
 
-const [kubeconfig = "", driver = ""] = process.argv.slice(2);
+const [kubeconfig = "", driver = "", folder] = process.argv.slice(2);
 const log = createLog({ level: "info", format: "json" });
 const api = openClient(clusterOfKubeconfig(kubeconfig), "holdfast-bench-instant");
 const { signal } = new AbortController();
@@ -31,8 +32,12 @@ startInformer(api, claims, {}, log, signal).on(({ kind, object: { metadata, spec
       storageClassName: spec?.storageClassName ?? "",
       persistentVolumeReclaimPolicy: "Delete",
       claimRef: { apiVersion: "v1", kind: "PersistentVolumeClaim", namespace, name, uid },
-      csi: { driver, volumeHandle: uid },
-      nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [here] }] } },
+      ...(folder === undefined
+        ? {
+            csi: { driver, volumeHandle: uid },
+            nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [here] }] } },
+          }
+        : { hostPath: { path: join(folder, uid), type: "DirectoryOrCreate" } }),
     },
   };
   api.create(persistentVolumes, volume).catch(told);

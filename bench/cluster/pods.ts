@@ -7,18 +7,23 @@ import { createLog } from "../../src/observe/log.ts";
 import { podSpec } from "../../test/support/cluster/claims.ts";
 import { type Kubelet, startKubelet } from "../../test/support/cluster/kubelet.ts";
 import type { Bench } from "../support/bench.ts";
+import { cpuMs } from "../support/driver.ts";
 import type { Table } from "../support/figure.ts";
+import { type Audit, openAudit } from "./audit.ts";
 import { memoryFigures, memoryOf } from "./memory.ts";
 import { oursOnNode, upstreamOnNode } from "./node-sides.ts";
+import { type PodSteps, podStepFigures, podStepsOf } from "./pod-steps.ts";
 import { namespace, openScene, raisedLimits, type Scene } from "./scene.ts";
+import { instant, type Side } from "./sides.ts";
 
 export interface NodeScene extends Scene {
   readonly kubelet: Kubelet;
 }
 
 /** A scene whose one node has a kubelet. The pool's folder was there before the machine, which sees it. */
-export async function openNodeScene(bench: Bench, kcmArgs: readonly string[]): Promise<NodeScene> {
-  const scene = await openScene(bench, { withNode: false, kcmArgs });
+export async function openNodeScene(bench: Bench, kcmArgs: readonly string[], audit?: Audit): Promise<NodeScene> {
+  const { apiServerArgs = [] } = audit ?? {};
+  const scene = await openScene(bench, { withNode: false, kcmArgs, apiServerArgs });
   await scene.plane.until("the namespace has its service account", () =>
     scene.plane.api.find(`/api/v1/namespaces/${namespace}/serviceaccounts/default`),
   );
@@ -35,8 +40,16 @@ export const pods = (bench: Bench): Promise<readonly Table[]> => measure(bench, 
 /** With the controller-manager as it comes, which sends 20 requests a second. */
 export const podsDefaults = (bench: Bench): Promise<readonly Table[]> => measure(bench, [], "defaults");
 
+interface Measured {
+  readonly seconds: number;
+  readonly memory: ReturnType<typeof memoryOf>;
+  readonly cpu: number;
+  readonly steps: readonly PodSteps[];
+}
+
 async function measure(bench: Bench, kcmArgs: readonly string[], how: string): Promise<readonly Table[]> {
-  const scene = await openNodeScene(bench, kcmArgs);
+  const audit = openAudit(bench.scratch);
+  const scene = await openNodeScene(bench, kcmArgs, audit);
   const count = bench.quick ? 10 : 20;
   const watching = new AbortController();
   bench.scratch.later(() => watching.abort());
@@ -47,22 +60,29 @@ async function measure(bench: Bench, kcmArgs: readonly string[], how: string): P
 
   bench.say("pods without claims");
   await run("warm", false);
-  const bare = await run("bare", false);
-  const measured: { seconds: number; memory: ReturnType<typeof memoryOf> }[] = [];
+  const bare = (await run("bare", false)).seconds;
   const { plane, kubelet, pool } = scene;
-  for (const side of [oursOnNode(plane, kubelet, pool), upstreamOnNode(plane, kubelet, pool)]) {
+  const measured = async (side: Side): Promise<Measured> => {
     bench.say(`${side.name} starts`);
     await side.start();
     await run(`${side.name}-warm`, true);
     await sleep(restMs);
-    const seconds = await run(side.name, true);
+    const cpu = () => side.pids().reduce((total, pid) => total + cpuMs(pid), 0);
+    const before = cpu();
+    const { seconds, ready } = await run(side.name, true);
+    const spent = (cpu() - before) / count;
     bench.say(`${side.name}: ${seconds.toFixed(2)} s`);
-    measured.push({ seconds, memory: memoryOf(side.pids()) });
+    const memory = memoryOf(side.pids());
     await side.stop();
-  }
-  const [own, theirs] = measured;
-  if (own === undefined || theirs === undefined) throw new Error("a side was not measured");
+    const requests = audit.read();
+    const steps = [...ready].flatMap(([name, at]) => podStepsOf(requests, name, at) ?? []);
+    return { seconds, memory, cpu: spent, steps };
+  };
+  const atOnce = await measured(instant(plane, "/run/bench-volumes"));
+  const own = await measured(oursOnNode(plane, kubelet, pool));
+  const theirs = await measured(upstreamOnNode(plane, kubelet, pool));
   const ratio = own.seconds / theirs.seconds;
+  const besides = (name: string, value: number) => ({ name, value, ratio: own.seconds / value });
   return [
     {
       title: `${count} pods with a claim each, on one kubelet, the controller-manager's ${how}`,
@@ -75,10 +95,16 @@ async function measure(bench: Bench, kcmArgs: readonly string[], how: string): P
           target: { text: "at most 0.7 of upstream", met: ratio <= 0.7 },
         },
         {
+          name: "beside claims that get a plain folder at once",
+          value: own.seconds,
+          unit: "s",
+          beside: besides("s at once", atOnce.seconds),
+        },
+        {
           name: "beside the same pods without claims",
           value: own.seconds,
           unit: "s",
-          beside: { name: "s bare", value: bare, ratio: own.seconds / bare },
+          beside: besides("s bare", bare),
         },
         {
           name: "what the claims add to them",
@@ -90,8 +116,15 @@ async function measure(bench: Bench, kcmArgs: readonly string[], how: string): P
             ratio: (own.seconds - bare) / (theirs.seconds - bare),
           },
         },
+        {
+          name: "processor time of driver and helpers a pod, made and deleted",
+          value: own.cpu,
+          unit: "ms",
+          beside: { name: "ms upstream", value: theirs.cpu, ratio: own.cpu / theirs.cpu },
+        },
       ],
     },
+    { title: "Where a pod's time goes", figures: podStepFigures(own.steps, theirs.steps, atOnce.steps) },
     { title: `Memory after ${count} pods`, figures: memoryFigures(own.memory, theirs.memory) },
   ];
 }
@@ -99,17 +132,27 @@ async function measure(bench: Bench, kcmArgs: readonly string[], how: string): P
 const namesOf = (prefix: string, count: number) =>
   prefix.endsWith("warm") ? [prefix] : Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
 
+/** As the API server's log has it, on the same machine. */
+const now = (): number => performance.timeOrigin + performance.now();
+
 type Seen = ReturnType<typeof startInformer<Pod>>;
 
-/** Seconds until all are ready; when it returns nothing of them is left. */
-async function runPods(scene: Scene, names: readonly string[], withClaims: boolean, seen: Seen): Promise<number> {
+interface Ran {
+  /** Until all were ready. */
+  readonly seconds: number;
+  /** When each was, in milliseconds since 1970. */
+  readonly ready: ReadonlyMap<string, number>;
+}
+
+/** When it returns nothing of them is left. */
+async function runPods(scene: Scene, names: readonly string[], withClaims: boolean, seen: Seen): Promise<Ran> {
   const { plane, api, clock } = scene;
   const ready = new Map<string, number>();
   const end = seen.on(({ object: { metadata, status } }) => {
     const is = status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True");
-    if (is && !ready.has(metadata?.name ?? "")) ready.set(metadata?.name ?? "", performance.now());
+    if (is && !ready.has(metadata?.name ?? "")) ready.set(metadata?.name ?? "", now());
   });
-  const began = performance.now();
+  const began = now();
   await Promise.all(
     names.map(async (name) => {
       if (withClaims) await scene.claim(name, null);
@@ -132,5 +175,5 @@ async function runPods(scene: Scene, names: readonly string[], withClaims: boole
     await Promise.all(names.map((name) => scene.remove(name)));
     await clock.noVolumes();
   }
-  return (Math.max(...names.map((name) => ready.get(name) ?? Number.NaN)) - began) / 1000;
+  return { seconds: (Math.max(...names.map((name) => ready.get(name) ?? Number.NaN)) - began) / 1000, ready };
 }

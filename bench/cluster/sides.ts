@@ -79,8 +79,8 @@ export function upstream(plane: ControlPlane, pool: string): Side {
   };
 }
 
-/** What the cluster itself needs: PVs are made at once, with no volume behind them. */
-export function instant(plane: ControlPlane): Side {
+/** What the cluster itself needs: PVs are made at once, with no volume behind them, or with a folder in `folder` on the node. */
+export function instant(plane: ControlPlane, folder?: string): Side {
   let service: Service | undefined;
   return {
     name: "instant",
@@ -90,7 +90,12 @@ export function instant(plane: ControlPlane): Side {
         service = startService(plane.scratch, {
           name: "instant-provisioner",
           program: join(import.meta.dirname, "../../bin/holdfast-node"),
-          args: [join(import.meta.dirname, "instant-provisioner.ts"), plane.admin, driverName],
+          args: [
+            join(import.meta.dirname, "instant-provisioner.ts"),
+            plane.admin,
+            driverName,
+            ...(folder ? [folder] : []),
+          ],
         });
       }
     },
