@@ -83,6 +83,8 @@ export interface ApiClient {
   ): AsyncGenerator<WatchEvent<T>, void, undefined>;
   /** Anything else, as a SelfSubjectAccessReview or /version. */
   send(sent: Sent): Promise<unknown>;
+  /** As a transport's: a write follows in a moment. */
+  warm(): void;
   close(): void;
 }
 
@@ -141,6 +143,7 @@ function clientOf(cluster: Cluster, transport: Transport): ApiClient {
   const client: ApiClient = {
     cluster,
     send,
+    warm: () => transport.warm(),
     close: () => transport.close(),
 
     async get<T extends ApiObject>(resource: Resource<T>, ref: Ref, limits?: CallLimits) {

@@ -175,3 +175,27 @@ test("a connection that was idle for so long that a proxy may have dropped it is
   await it.transport.send(get);
   assert.equal(it.connections(), 2);
 });
+
+test("warmed, the next request finds a connection; where one is open nothing is asked", async () => {
+  const seen: string[] = [];
+  await using it = await serving((request, answer) => {
+    seen.push(String(request.url));
+    answer.end("{}");
+  });
+  it.transport.warm();
+  it.transport.warm();
+  while (seen.length === 0) await sleep(5);
+  await sleep(20);
+  await it.transport.send(get);
+  it.transport.warm();
+  await sleep(20);
+  assert.deepEqual(seen, ["/base/version", "/base/x"]);
+  assert.equal(it.connections(), 1);
+});
+
+test("warming a server that is not there is no error", async () => {
+  const transport = openTransport({ server: new URL("http://127.0.0.1:1/") }, "test");
+  transport.warm();
+  await sleep(50);
+  transport.close();
+});

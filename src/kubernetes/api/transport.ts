@@ -28,6 +28,11 @@ export interface Transport {
   send(sent: Sent): Promise<unknown>;
   /** One JSON value a line, until the server or `signal` ends it. Throws an ApiError. */
   stream(sent: Sent): AsyncGenerator<unknown, void, undefined>;
+  /**
+   * For whoever will have a request in a moment: when no connection is open, one is opened meanwhile, by a request that every account may
+   * make (the role system:public-info-viewer of Kubernetes). Returns at once and never fails.
+   */
+  warm(): void;
   /** Ends the connections that wait for the next request. */
   close(): void;
 }
@@ -96,7 +101,10 @@ export function openTransport(
     });
   };
 
-  return {
+  let warming = false;
+  const isOpen = () => [agent.sockets, agent.freeSockets].some((open) => Object.keys(open).length > 0);
+
+  const transport: Transport = {
     async send(sent) {
       const limit = AbortSignal.timeout(sent.timeoutMs ?? defaultTimeoutMs);
       const signal = sent.signal ? AbortSignal.any([sent.signal, limit]) : limit;
@@ -132,11 +140,23 @@ export function openTransport(
       }
     },
 
+    warm() {
+      if (warming || isOpen()) return;
+      warming = true;
+      transport
+        .send({ method: "GET", path: "/version" })
+        .catch(() => undefined)
+        .finally(() => {
+          warming = false;
+        });
+    },
+
     close() {
       agent.destroy();
       streams.destroy();
     },
   };
+  return transport;
 }
 
 function queryOf(query: Sent["query"]): string {

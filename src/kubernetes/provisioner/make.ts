@@ -17,6 +17,8 @@ export class WrongVolume extends Error {
 /** Asks the driver. A repeat gives the same volume. Throws the driver's CsiError, and a WrongVolume. */
 export async function makeVolume(provisioner: Provisioner, plan: Plan): Promise<Made> {
   const { csi, api, timeoutMs, signal } = provisioner;
+  // Claims may be hours apart: the write of the volume's object should not wait for a connection.
+  api.warm();
   const secrets = await secretValues(api, plan.secret);
   const made = await told(provisioner, plan, "CreateVolume", async () => {
     const { volume } = await csi.controller.createVolume(createRequestOf(plan, secrets), { timeoutMs, signal });
