@@ -1,5 +1,6 @@
 /** The table of faults. A new one is one entry: its parts say on which pools and operations it is tried. */
 import type { Part } from "./frame/part.ts";
 import { kill } from "./kill.ts";
+import { model } from "./model/model.ts";
 
-export const parts: readonly Part[] = [...kill];
+export const parts: readonly Part[] = [...kill, ...model];

@@ -1,0 +1,62 @@
+/**
+ * A model of what CSI promises, and scripts of calls that fast-check makes up: repeated, at once, cancelled, with short
+ * deadlines, with restarts and kills. What fails is shrunk to the shortest script that fails.
+ */
+import fc from "fast-check";
+import type { Part, Tries } from "../frame/part.ts";
+import { type PoolKind, pools } from "../pools.ts";
+import { Stage } from "../stage.ts";
+import { play } from "./player.ts";
+import { type Script, scripts } from "./script.ts";
+
+const chosen = ["image", "image-block", "image-shared", "directory", "directory-btrfs"];
+/** Scripts that one part plays. */
+const full = 100;
+const sampled = 3;
+/** Milliseconds that shrinking may take. */
+const shrinkMs = 90_000;
+/** What depends on the moment does not fail each time: so often a script is played before it counts as one that holds. */
+const again = 3;
+
+export const model: readonly Part[] = pools
+  .filter(({ name }) => chosen.includes(name))
+  .map((pool) => ({
+    fault: "model",
+    pool: pool.name,
+    operation: "scripts",
+    sample: pool.name !== "directory",
+    seconds: full * 1.5,
+    run: (tries: Tries) => run(pool, tries),
+  }));
+
+async function run(pool: PoolKind, tries: Tries): Promise<void> {
+  const stage = new Stage(pool, tries);
+  const points =
+    tries.at === undefined ? Array.from({ length: tries.sample ? sampled : full }, (_, at) => String(at)) : [tries.at];
+  for (const point of points) await tries.try(point, () => one(stage, tries.seed, point));
+  await stage.end();
+}
+
+/** The script at this place of fast-check's tree: a number is one that it made up, what follows is how it was shrunk. */
+async function one(stage: Stage, seed: number, path: string): Promise<void> {
+  let failed: number | undefined;
+  const property = fc.asyncProperty(scripts, async (script: Script) => {
+    if (failed !== undefined && performance.now() - failed > shrinkMs) return;
+    for (let plays = failed === undefined && !path.includes(":") ? 1 : again; plays > 0; plays -= 1) {
+      try {
+        await stage.with((world, name) => play(world, name, script));
+      } catch (error) {
+        failed ??= performance.now();
+        throw error;
+      }
+    }
+  });
+  const shrunk = path.includes(":");
+  const details = await fc.check(property, { seed, path, numRuns: 1, endOnFailure: shrunk });
+  if (!details.failed) return;
+  const { errorInstance, counterexamplePath } = details;
+  const message = errorInstance instanceof Error ? errorInstance.message : String(errorInstance);
+  const shorter =
+    counterexamplePath && counterexamplePath !== path ? `\nthe shortest that fails: --at ${counterexamplePath}` : "";
+  throw new Error(`${message}${shorter}`, { cause: errorInstance });
+}
