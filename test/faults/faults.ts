@@ -2,5 +2,6 @@
 import type { Part } from "./frame/part.ts";
 import { kill } from "./kill.ts";
 import { model } from "./model/model.ts";
+import { powerCut } from "./power-cut/index.ts";
 
-export const parts: readonly Part[] = [...kill, ...model];
+export const parts: readonly Part[] = [...kill, ...model, ...powerCut];

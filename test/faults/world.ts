@@ -77,6 +77,11 @@ export class World {
     return new World(kind, scratch, disk, driver, { files: filesOf(disk.path), capacity });
   }
 
+  /** Another driver, over a copy of this world's disk: it is empty with what this one is empty with. */
+  over(scratch: Scratch, disk: PoolDisk, driver: Driver): World {
+    return new World(this.kind, scratch, disk, driver, this.#empty);
+  }
+
   create(name: string, options: CreateOptions = {}): Promise<Volume> {
     return createVolume(this.driver, name, { bytes: volumeBytes, use: this.kind.use, ...options });
   }

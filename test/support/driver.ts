@@ -106,7 +106,14 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
       const binds = Object.entries(options.standIns ?? {}).map(([path, by]) => `mount --bind ${by} ${path} && `);
-      const apart = ["unshare", "--mount", "sh", "-c", `${letGoOfOthers()}; ${binds.join("")}exec "$@"`, "sh"];
+      const apart = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        `${letGoOfOthers([scratch.path])}; ${binds.join("")}exec "$@"`,
+        "sh",
+      ];
       const [program = "", ...words] = [...(options.apart ? apart : []), holdfast, ...base, ...more];
       child = spawn(program, words, {
         stdio: ["ignore", "pipe", "pipe"],

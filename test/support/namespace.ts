@@ -7,9 +7,9 @@ import { scratchFolders } from "./scratch.ts";
 
 /**
  * A line of shell, the first thing to do in a new mount namespace: lets go of loop devices' mounts and of what is mounted
- * in temporary folders, except this process's own scratch folders. Never fails.
+ * in temporary folders, except in `own`; absent: all of this process's scratch folders. Never fails.
  */
-export function letGoOfOthers(): string {
+export function letGoOfOthers(own: readonly string[] = scratchFolders()): string {
   const program = `
     function under(path, folder) { return index(path "/", folder == "/" ? folder : folder "/") == 1 }
     BEGIN { count = split(own, folders, " ") }
@@ -17,6 +17,6 @@ export function letGoOfOthers(): string {
       for (at = 1; at <= count; at++) if (under($2, folders[at]) || under(folders[at], $2)) next
       print $2
     }`;
-  const list = `awk -v own="${scratchFolders().join(" ")}" '${program}' /proc/self/mounts | tac`;
+  const list = `awk -v own="${own.join(" ")}" '${program}' /proc/self/mounts | tac`;
   return `{ ${list} | while read -r each; do umount --lazy "$each" || true; done; } 2>/dev/null || true`;
 }

@@ -36,6 +36,11 @@ export async function makePoolDisk(
   writeFileSync(image, "");
   truncateSync(image, options.bytes ?? 8 * gib);
   await run(`mkfs.${kind}`, [...makers[kind], image]);
+  return mountDisk(scratch, image, path);
+}
+
+/** Mounts a file system that there is already, as a copy of a disk; ends with the scratch folder. */
+export async function mountDisk(scratch: Scratch, image: string, path: string): Promise<PoolDisk> {
   let mounted = false;
   const disk: PoolDisk = {
     path,
