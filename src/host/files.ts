@@ -2,7 +2,7 @@
  * Files that are either not there or whole, and durable when the call returns. The directory is synced too: a rename or
  * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
  */
-import { close, closeSync, constants, fstatSync, fsync, open, write } from "node:fs";
+import { close, closeSync, constants, fstatSync, fsync, open, openSync, read, readSync, write } from "node:fs";
 import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -14,6 +14,7 @@ export const openFile = promisify(open);
 export const closeFile = promisify(close);
 const syncDescriptor = promisify(fsync);
 const writeBytes = promisify(write);
+const readBytes = promisify(read);
 
 let counter = 0;
 
@@ -111,6 +112,69 @@ export async function createExclusively(path: string, content: string | Uint8Arr
     await unlink(aside).catch(() => undefined);
   }
   await syncDirectory(dirname(path));
+}
+
+/** What stands where a file is read that others could have put there: a link, a folder, a pipe, a device, or far too much. */
+export class NotPlainFile extends Error {
+  /** Completes "it ...". */
+  readonly why: string;
+  constructor(path: string, why: string) {
+    super(`${path} ${why}`);
+    this.name = "NotPlainFile";
+    this.why = why;
+  }
+}
+
+/** O_NONBLOCK: a pipe is opened without waiting for whoever writes to it (fifo(7)), to be told from a file then. */
+const reading = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** The text of a file of at most `limit` bytes. Waits for nobody but the disk. @throws NotPlainFile, SystemError */
+export async function readPlain(path: string, limit: number): Promise<string> {
+  const fd = await openFile(path, reading).catch((error: unknown) => {
+    throw notPlain(path, error);
+  });
+  try {
+    const bytes = Buffer.allocUnsafe(plainSize(path, fd, limit));
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await readBytes(fd, bytes, length, bytes.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.toString("utf8", 0, length);
+  } finally {
+    closeSync(fd); // nothing was written
+  }
+}
+
+/** As `readPlain`, on this thread: for what the kernel has in memory. */
+export function readPlainNow(path: string, limit: number): string {
+  let fd: number;
+  try {
+    fd = openSync(path, reading);
+  } catch (error) {
+    throw notPlain(path, error);
+  }
+  try {
+    const bytes = Buffer.allocUnsafe(plainSize(path, fd, limit));
+    return bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function plainSize(path: string, fd: number, limit: number): number {
+  const stats = fstatSync(fd);
+  if (!stats.isFile()) throw new NotPlainFile(path, "is not a file");
+  if (stats.size > limit)
+    throw new NotPlainFile(path, `has ${stats.size} bytes, more than the ${limit} that it can have`);
+  return stats.size;
+}
+
+function notPlain(path: string, error: unknown): unknown {
+  if (isSystemError(error, "ELOOP")) return new NotPlainFile(path, "is a symbolic link");
+  // ENXIO: a socket, or a device that nothing stands behind (open(2)).
+  return isSystemError(error, "ENXIO", "ENODEV") ? new NotPlainFile(path, "is not a file") : error;
 }
 
 /** fsync(2): content and size are durable on return. */

@@ -3,9 +3,9 @@
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
 import { closeSync, constants, fstatSync, writeSync } from "node:fs";
-import { readFile, stat, unlink } from "node:fs/promises";
+import { stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { closeFile, openFile, renameNoReplace } from "./files.ts";
+import { closeFile, openFile, readPlain, renameNoReplace } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock, unlock } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
@@ -31,6 +31,8 @@ const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
 /** Tells a spare from other lock files wherever it is renamed to: those have no permission to execute. */
 const spareMode = 0o700;
 const lockMode = 0o600;
+/** Bytes: what a holder says fits well into this. */
+const longestWords = 64 * 1024;
 
 /**
  * Keeps a few lock files ready in a folder, for the time when its file system has no room to make one: what is to be
@@ -90,7 +92,7 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
     }
     let mine = false;
     try {
-      if (!tryLock(fd, path)) return { heldBy: (await readFile(path, "utf8").catch(() => "")).trimEnd() };
+      if (!tryLock(fd, path)) return { heldBy: (await readPlain(path, longestWords).catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
       mine = await isStill(path, fd);
       if (mine) return held(path, fd);

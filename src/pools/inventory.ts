@@ -115,12 +115,12 @@ export class Inventory {
     this.#setAside(path, undefined);
   }
 
-  /** A page in the order of keys. Entries that went meanwhile are left out. */
+  /** A page in the order of keys. Entries that went meanwhile, or whose record can't be read, are left out. */
   async page<T>(shelf: Finder<T>, after: Key | undefined, max: number): Promise<KeyedPage<T>> {
     await this.current();
     const { kind } = shelf;
     const keys = this.#keys[kind].after(after, max);
-    const entries = await inTurns(keys, 16, (key) => shelf.find(key));
+    const entries = await inTurns(keys, 16, (key) => shelf.find(key).catch(unlessUnreadable));
     const last = keys.at(-1);
     const more = last !== undefined && this.#keys[kind].after(last, 1).length > 0;
     const there = entries.filter((entry) => entry !== undefined) as T[];
@@ -152,13 +152,8 @@ export class Inventory {
       if (!there.has(key) && !changed.has(`${kind}/${key}`)) this.#setKey(kind, key, undefined);
     }
     await inTurns(keys, width, async (key) => {
-      try {
-        const entry = await this.#shelves[kind].find(key);
-        if (entry && !changed.has(`${kind}/${key}`)) this.#setKey(kind, key, entry.size);
-      } catch (error) {
-        // One damaged record must not stop the pool; its own calls say what is wrong with it.
-        if (!(error instanceof Problem) || error.code !== "RECORD_DAMAGED") throw error;
-      }
+      const entry = await this.#shelves[kind].find(key).catch(unlessUnreadable);
+      if (entry && !changed.has(`${kind}/${key}`)) this.#setKey(kind, key, entry.size);
     });
   }
 
@@ -178,6 +173,12 @@ export class Inventory {
     if (size === undefined) this.#aside.delete(path);
     else this.#aside.set(path, size);
   }
+}
+
+/** One record that can't be read must not stop the pool; its own calls say what is wrong with it. */
+function unlessUnreadable(error: unknown): undefined {
+  if (error instanceof Problem && (error.code === "RECORD_DAMAGED" || error.code === "POOL_NEWER")) return undefined;
+  throw error;
 }
 
 /** Maps in order with at most `width` under way. */

@@ -1,6 +1,7 @@
 /** What every pool of a folder must do, tried on each built-in backend. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -176,9 +177,40 @@ for (const backend of [image, directory]) {
           assert.ok(error instanceof Problem && error.code === "RECORD_DAMAGED", String(error));
           return error.message.includes(record);
         });
+        assert.deepEqual((await first.list(undefined, 10)).entries, [good]);
       }
       await writeFile(record, JSON.stringify({ ...bad, version: 99 }));
       await assert.rejects(first.find(bad.key), /POOL_NEWER/);
+      for (const pool of [first, await open()]) assert.deepEqual((await pool.list(undefined, 10)).entries, [good]);
+    }),
+  );
+
+  test(named("what stands in a record's place and is no file is damage, and nobody waits for it"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const { key } = await pool.create(volume(pool, "a"), work);
+      const record = join(folder, "volumes", key, "record.json");
+      const right = await readFile(record);
+      await writeFile(join(folder, "copy"), right);
+      const puts = [
+        () => execFileSync("mkfifo", [record]),
+        () => execFileSync("mknod", [record, "c", "1", "5"]),
+        () => symlink(join(folder, "copy"), record),
+        () => mkdir(record),
+        async () => {
+          await writeFile(record, "");
+          await truncate(record, 2 ** 40);
+        },
+      ];
+      for (const put of puts) {
+        await rm(record, { recursive: true });
+        await put();
+        await assert.rejects(pool.find(key), { code: "RECORD_DAMAGED" });
+        await assert.rejects((await open()).find(key), { code: "RECORD_DAMAGED" });
+      }
+      await rm(record);
+      await writeFile(record, right);
+      assert.equal((await pool.find(key))?.name, "a");
     }),
   );
 

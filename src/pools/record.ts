@@ -2,8 +2,8 @@
  * The records in a pool's folder: JSON with a format version, so that a later release can read what this one wrote and
  * an older one refuses what it can't.
  */
-import { readFileSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { NotPlainFile, readPlain, readPlainNow } from "../host/files.ts";
 import { Problem } from "./problem.ts";
 
 /** What this release writes. It reads every version up to this one. */
@@ -45,14 +45,21 @@ export function damaged(path: string, why: string, cause?: unknown): Problem {
   );
 }
 
-/** The text of a file, or undefined where there is none. */
+/** Bytes: far more than any record has, for one that lists the many targets of a volume too. */
+const longestRecord = 4 * 1024 * 1024;
+
+/** The text of a record's file, or undefined where there is none. RECORD_DAMAGED where anything but a file stands. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await readPlain(path, longestRecord);
   } catch (error) {
-    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
+    return unlessMissing(path, error);
   }
+}
+
+function unlessMissing(path: string, error: unknown): undefined {
+  if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+  throw error instanceof NotPlainFile ? damaged(path, `it ${error.why}`, error) : error;
 }
 
 /** Milliseconds for which the kernel surely keeps in memory what was looked at. */
@@ -87,11 +94,10 @@ export async function readLocal(path: string): Promise<string | undefined> {
 function readNow(path: string): string | undefined {
   try {
     // Where it is not there, an error would cost more than this look.
-    if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
-    return readFileSync(path, "utf8");
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+    return readPlainNow(path, longestRecord);
   } catch (error) {
-    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
+    return unlessMissing(path, error);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { type BigIntStats, existsSync, lstatSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createDurably,
@@ -18,7 +18,7 @@ import {
 import { listMounts } from "../host/mount-table.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
-import { damaged, hasCode, isRecent, noteRecent } from "./record.ts";
+import { damaged, hasCode, isRecent, noteRecent, readIfThere } from "./record.ts";
 
 interface Entry {
   readonly name: string;
@@ -157,13 +157,8 @@ export class Shelf<T extends Entry> {
       cached.seen = performance.now();
       return cached.entry;
     }
-    let text: string;
-    try {
-      text = await readFile(path, "utf8");
-    } catch (error) {
-      if (hasCode(error, "ENOENT")) return undefined;
-      throw error;
-    }
+    const text = await readIfThere(path);
+    if (text === undefined) return undefined;
     const entry = this.#codec.decode(text, path);
     if (entry.key !== key) throw damaged(path, `it says that it is ${entry.key}`);
     this.#remember(key, identity, entry);
