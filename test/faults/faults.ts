@@ -1,7 +1,8 @@
 /** The table of faults. A new one is one entry: its parts say on which pools and operations it is tried. */
 import type { Part } from "./frame/part.ts";
 import { kill } from "./kill.ts";
+import { lies } from "./lies/index.ts";
 import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
 
-export const parts: readonly Part[] = [...kill, ...model, ...powerCut];
+export const parts: readonly Part[] = [...kill, ...lies, ...model, ...powerCut];
