@@ -4,5 +4,12 @@ import { kill } from "./kill.ts";
 import { lies } from "./lies/index.ts";
 import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
+import { restart } from "./restart.ts";
 
-export const parts: readonly Part[] = [...kill, ...lies, ...model, ...powerCut];
+export const parts: readonly Part[] = [
+  kill,
+  lies,
+  model,
+  powerCut,
+  restart,
+].flat();

@@ -131,6 +131,35 @@ export async function stopAt(
   }
 }
 
+/** Starts the driver under strace from its first instruction; `start` is given what stands before its command. */
+type Launch = (under: readonly string[]) => Promise<unknown>;
+
+/**
+ * What a start changes below `folder`: calls of which there are few before the driver's own, so that their number alone says
+ * which one it is. That it makes a file shows in what it does with it next.
+ */
+export async function launchWatched(file: string, folder: string, start: Launch): Promise<Point[]> {
+  await start(["strace", "-D", "-q", "-f", "--seccomp-bpf", "-y", "-s", "200", "-o", file, "-e", `trace=${changing}`]);
+  const counts = new Map<string, number>();
+  const points: Point[] = [];
+  for (const line of readFileSync(file, "utf8").split("\n")) {
+    const [, thread = "", name = "", rest = ""] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? [];
+    const nth = (counts.get(`${thread} ${name}`) ?? 0) + 1;
+    counts.set(`${thread} ${name}`, nth);
+    const many = ["openat", "write", "writev", "clone3", "clone", "flock", ""].includes(name);
+    if (!many && rest.includes(folder))
+      points.push({ role: "child", name, nth, text: `${name}(${rest.slice(0, 160)}` });
+  }
+  return [...new Map(points.map((point) => [nameOf(point), point])).values()];
+}
+
+/** What stands before a start so that it dies at such a step, whichever thread comes to it. */
+export function dyingAt(point: Point): readonly string[] {
+  const inject = `inject=${point.name}:signal=SIGKILL:when=${point.nth}`;
+  // Not with --seccomp-bpf, which is faster: strace 6.1 then strikes at the first call of the name only.
+  return ["strace", "-D", "-q", "-f", "-o", "/dev/null", "-e", `trace=${point.name}`, "-e", inject];
+}
+
 interface Tracer {
   /** Lets the driver go; also when it is dead already. */
   detach(): Promise<void>;

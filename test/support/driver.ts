@@ -46,8 +46,11 @@ export interface Driver {
   kill(): Promise<void>;
   /** SIGTERM (or another); answers its exit code (128 for a signal). Fails when it takes longer than 15 s. */
   stop(signal?: NodeJS.Signals): Promise<number>;
-  /** Starts it again with the same arguments (and more). Only after `kill` or `stop`. */
-  start(more?: readonly string[]): Promise<void>;
+  /**
+   * Starts it again with the same arguments (and more), `under` a command that stands before it and becomes it. Only after
+   * `kill` or `stop`.
+   */
+  start(more?: readonly string[], under?: readonly string[]): Promise<void>;
   /** kill and start. */
   crash(): Promise<void>;
 }
@@ -102,7 +105,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
       await wait("SIGKILL", 10_000);
     },
     stop: (signal = "SIGTERM") => wait(signal, 15_000),
-    start: async (more = []) => {
+    start: async (more = [], under = []) => {
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
       const binds = Object.entries(options.standIns ?? {}).map(([path, by]) => `mount --bind ${by} ${path} && `);
@@ -114,7 +117,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
         `${letGoOfOthers([scratch.path])}; ${binds.join("")}exec "$@"`,
         "sh",
       ];
-      const [program = "", ...words] = [...(options.apart ? apart : []), holdfast, ...base, ...more];
+      const [program = "", ...words] = [...(options.apart ? apart : []), ...under, holdfast, ...base, ...more];
       child = spawn(program, words, {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...process.env, ...options.env },
