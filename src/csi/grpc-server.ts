@@ -1,4 +1,7 @@
 /** A gRPC server on a unix socket, with what all of ours have in common: its socket, its calls and its end. */
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import type { Log } from "../observe/log.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -17,7 +20,7 @@ export interface RunningServer {
 
 const defaultMessageBytes = 4 * 1024 * 1024;
 /** How long the last answers may take to reach their callers once all calls are done. */
-const flushWithinMs = 250;
+const flushWithinMs = 1000;
 
 /**
  * Serves what `register` registers on a socket that only this process's user can connect to (mode 0600). When it
@@ -41,20 +44,26 @@ export async function serveOn(
   register(dispatcher, server);
   // grpc-js makes its own sockets readable for all and in two steps; so ours is made here and its connections handed over.
   const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = await listenOn(socketPath, (connection) => connections.injectConnection(connection));
+  const open = new Set<Socket>();
+  const listener = await listenOn(socketPath, (connection) => {
+    open.add(connection);
+    connection.once("close", () => open.delete(connection));
+    connections.injectConnection(connection);
+  });
 
   const stop = async (graceMs: number) => {
     // In this order: from the moment of the call on, nothing new begins.
     const drained = dispatcher.drain(graceMs);
     await listener.close();
     await drained;
-    await new Promise<void>((resolve) => {
-      const cut = setTimeout(resolve, flushWithinMs);
-      server.tryShutdown(() => {
-        clearTimeout(cut);
-        resolve();
-      });
-    });
+    // It ends each connection once its last answer is sent, and doesn't wait for that where Node closed them already.
+    server.tryShutdown(() => undefined);
+    const closed = Promise.all([...open].map((connection) => once(connection, "close")));
+    const enough = new AbortController();
+    const cut = delay(flushWithinMs, undefined, { signal: enough.signal }).catch(() => undefined);
+    await Promise.race([closed, cut]);
+    enough.abort();
+    for (const connection of open) connection.destroy();
     server.forceShutdown();
   };
   let stopped: Promise<void> | undefined;
