@@ -6,10 +6,4 @@ import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
 import { restart } from "./restart.ts";
 
-export const parts: readonly Part[] = [
-  kill,
-  lies,
-  model,
-  powerCut,
-  restart,
-].flat();
+export const parts: readonly Part[] = [kill, lies, model, powerCut, restart].flat();
