@@ -4,6 +4,7 @@ import { kill } from "./kill.ts";
 import { lies } from "./lies/index.ts";
 import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
+import { protectionsOff } from "./protections/index.ts";
 import { restart } from "./restart.ts";
 
-export const parts: readonly Part[] = [kill, lies, model, powerCut, restart].flat();
+export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart].flat();

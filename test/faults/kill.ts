@@ -1,5 +1,6 @@
 /** Killed at every step: SIGKILL before the n-th system call of each kind, a new driver, the same call again, and all must be as promised. */
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { CsiError } from "../../src/csi/client.ts";
 import { settled } from "./again.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
@@ -32,7 +33,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
 
 /** What there is to strike, found by watching the operation once with nothing broken. */
 async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
-  if (tries.at !== undefined) return [pointOf(tries.at)];
+  if (tries.at !== undefined) return tries.at.split(",").map(pointOf);
   const found = await stage.with(async (world, name) => {
     const prepared = await operation.prepare(world, name);
     const all = await watch(world.driver.pid, () => prepared.act());
@@ -71,8 +72,11 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
   };
   if (point.role === "group" || point.role === "orphan") {
     struck = await stopAt(driver.pid, point, call, async (stopped) => {
+      const all = point.role === "group" ? descendants(driver.pid) : [];
+      signal(driver.pid, "SIGKILL");
+      for (const each of all) signal(each, "SIGKILL");
+      if (point.role === "orphan" && stopped !== driver.pid) signal(stopped, "SIGCONT");
       await driver.kill();
-      if (stopped !== driver.pid) signal(stopped, point.role === "group" ? "SIGKILL" : "SIGCONT");
     });
   } else {
     struck = await strike(driver.pid, point, "signal=SIGKILL", call);
@@ -104,4 +108,22 @@ function signal(pid: number, name: NodeJS.Signals): void {
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
+}
+
+/** Children, their children, and so on. */
+function descendants(pid: number): number[] {
+  const parents = new Map<number, number[]>();
+  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${entry}/status`, "utf8"))?.[1]);
+      parents.set(parent, [...(parents.get(parent) ?? []), Number(entry)]);
+    } catch {
+      // gone meanwhile
+    }
+  }
+  const found: number[] = [];
+  for (let next = parents.get(pid) ?? []; next.length > 0; next = next.flatMap((each) => parents.get(each) ?? [])) {
+    found.push(...next);
+  }
+  return found;
 }

@@ -40,7 +40,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
   const cut = await stage.with((world, name) => cutOf(world, operation, name));
   const points =
     tries.at !== undefined
-      ? [pointOf(tries.at)]
+      ? tries.at.split(",").map(pointOf)
       : await stage.with((world, name) => watched(world, operation, cut, name));
   for (const point of tries.sample ? spread(points, sampled, tries.seed) : points) {
     await tries.try(nameOf(point), async () => {

@@ -23,7 +23,7 @@ export interface Tries {
   readonly sample: boolean;
   /** For what is chosen at random: the same seed chooses the same. */
   readonly seed: number;
-  /** The only try that is asked for; absent: all. */
+  /** The only try that is asked for, or several with commas between; absent: all. */
   readonly at?: string | undefined;
   /**
    * One try, under a name that repeats exactly it. Counts it, and tells a failure with the command that repeats it.

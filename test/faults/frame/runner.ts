@@ -42,7 +42,7 @@ export async function runPart(part: Part, wishes: Wishes): Promise<Counted> {
       missed += 1;
     },
     async try(point, work) {
-      if (wishes.at !== undefined && wishes.at !== point) return true;
+      if (wishes.at !== undefined && wishes.at !== point && !wishes.at.split(",").includes(point)) return true;
       tried += 1;
       try {
         await work();

@@ -1,0 +1,60 @@
+/**
+ * The protections that the suite must be able to miss: each is switched off in a copy of the driver, and the part named here
+ * must fail, with words that show that it failed for that reason.
+ */
+export interface Protection {
+  readonly name: string;
+  /** Below the project's root. */
+  readonly file: string;
+  /** Stands in the file exactly once. */
+  readonly on: string;
+  readonly off: string;
+  /** What catches it, as arguments of `npm run test:faults`. */
+  readonly caughtBy: readonly string[];
+  /** What the failure says. */
+  readonly words: RegExp;
+}
+
+export const protections: readonly Protection[] = [
+  {
+    name: "recovery-at-start",
+    file: "src/pools/folder-pool.ts",
+    on: "async recover(): Promise<void> {",
+    off: "async recover(): Promise<void> {\n    if (this.uuid) return;",
+    caughtBy: ["--only", "kill", "--pool", "image", "--operation", "create", "--at", "worker:renameat2:1"],
+    words: /is left in the pool|still promised/,
+  },
+  {
+    name: "format-latch",
+    file: "src/volumes/content.ts",
+    on: 'await pool.setLatch(volume, { state: "formatting", fsType });',
+    off: "",
+    caughtBy: [
+      "--only",
+      "kill",
+      "--pool",
+      "image",
+      "--operation",
+      "stage-first",
+      "--at",
+      "worker:pwrite64:2,worker:pwrite64:3,worker:rename:2",
+    ],
+    words: /CONTENT_LOST|DATA_LOSS/,
+  },
+  {
+    name: "thaw-at-start",
+    file: "src/volumes/hold.ts",
+    on: "const records = this.#records(pool);\n    for (const { key, mountPath } of await records.freezes()) {",
+    off: "const records = this.#records(pool);\n    for (const { key, mountPath } of (await records.freezes()).slice(0, 0)) {",
+    caughtBy: ["--only", "kill", "--pool", "image", "--operation", "snapshot-in-use", "--at", "group:vfork:2"],
+    words: /frozen|did not end/,
+  },
+  {
+    name: "name-decides-identity",
+    file: "src/pools/ids.ts",
+    on: "`${kind}\\0${poolUuid}\\0${name}`",
+    off: "`${kind}\\0${poolUuid}\\0${name}\\0${process.pid}`",
+    caughtBy: ["--only", "kill", "--pool", "image", "--operation", "create", "--at", "main:writev:1"],
+    words: /another identity|seen after the restart|listed once|volumes are left/,
+  },
+];
