@@ -6,5 +6,6 @@ import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
 import { protectionsOff } from "./protections/index.ts";
 import { restart } from "./restart.ts";
+import { soak } from "./soak/soak.ts";
 
-export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart].flat();
+export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart, soak].flat();

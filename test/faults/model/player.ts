@@ -12,18 +12,33 @@ import { callsOf, type Script, type Step, stepInWords, type Timed } from "./scri
 const callMs = 20_000;
 /** Milliseconds after a start in which what a crash left may still be in work. */
 const recoveryMs = 5_000;
+/** Milliseconds in which what holds a volume must have let it go. */
+const patienceMs = 10_000;
 
-/** @throws with the whole script and its answers, so far as it came. */
-export async function play(world: World, name: string, script: Script): Promise<void> {
+/** Kills the driver at moments of its own, while several scripts are played on it. */
+export interface Storm {
+  /** So many times by now; counted before it is killed. */
+  readonly kills: number;
+  /** When the driver that runs was ready, as performance.now() has it. */
+  readonly since: number;
+  /** Waits until a driver is there. */
+  up(): Promise<void>;
+}
+
+/**
+ * `storm`: others play beside this one in the same world, so listings and what is left are not judged.
+ * @throws with the whole script and its answers, so far as it came.
+ */
+export async function play(world: World, name: string, script: Script, storm?: Storm): Promise<void> {
   const told: string[] = [];
   try {
-    const player = new Player(world, name, told);
+    const player = new Player(world, name, told, storm);
     for (const [index, step] of script.entries()) {
       told.push(`${index + 1}. ${stepInWords(step)}`);
       await player.step(step);
     }
     await player.end();
-    await world.expectEmpty();
+    if (!storm) await world.expectEmpty();
   } catch (error) {
     throw new Error(`${error instanceof Error ? error.message : String(error)}\nthe script:\n${told.join("\n")}`, {
       cause: error,
@@ -36,10 +51,14 @@ class Player {
   readonly #caller: Caller;
   readonly #judge: Judge;
   readonly #told: string[];
-  #started = 0;
+  readonly #storm: Storm | undefined;
+  /** Calls of which nobody knows what became of them. */
+  readonly #lost: Sent[] = [];
+  #started = Number.NEGATIVE_INFINITY;
 
-  constructor(world: World, name: string, told: string[]) {
+  constructor(world: World, name: string, told: string[], storm: Storm | undefined) {
     this.#world = world;
+    this.#storm = storm;
     this.#caller = new Caller(world, name);
     this.#told = told;
     const { shared, backend, use } = world.kind;
@@ -96,8 +115,6 @@ class Player {
     for (const call of making.values()) if (ids().size > 1 || ids().has("?")) await this.#resend(call);
   }
 
-  readonly #lost: Sent[] = [];
-
   async #readOnce(volume: "a" | "b" | "c" | "r"): Promise<void> {
     const before: Call[] = [
       { rpc: "attach", volume },
@@ -113,7 +130,7 @@ class Player {
     for (const call of [...before, ...after]) await this.#alone({ call });
   }
 
-  /** One call; what something else still holds is asked again, as an orchestrator does. */
+  /** One call; what something else still holds, or a dead driver lost, is asked again, as an orchestrator does. */
   async #alone(timed: Timed): Promise<void> {
     if (!this.#wanted(timed.call, [])) return;
     await this.#judged(timed, this.#caller.address(timed.call));
@@ -125,14 +142,17 @@ class Player {
   }
 
   async #judged(timed: Timed, sent: Sent): Promise<void> {
-    for (const end = performance.now() + 10_000; ; ) {
+    for (let end = performance.now() + patienceMs; ; ) {
       const made = await this.#make(timed, sent, () => false);
       if (made.outcome?.code !== "ABORTED") {
         this.#see([made]);
-        return;
+        if (made.outcome || timed.leaves || !this.#storm) return;
+        await this.#storm.up();
+        end = performance.now() + patienceMs;
+        continue;
       }
       assert.ok(this.#mayBeBusy(sent), `${inWords(sent)}: ABORTED, though nothing else is under way`);
-      assert.ok(performance.now() < end, `${inWords(sent)}: still ABORTED after ten seconds`);
+      assert.ok(performance.now() < end, `${inWords(sent)}: still ABORTED after ${patienceMs / 1000} seconds`);
       await sleep(20);
     }
   }
@@ -166,6 +186,7 @@ class Player {
       assert.ok(beside || this.#mayBeBusy(call), `${inWords(call)}: ABORTED, though nothing else concerns it`);
     }
     this.#see(made);
+    await this.#storm?.up();
     if (!strike) return;
     this.#judge.gone();
     await this.#world.driver.start();
@@ -178,7 +199,9 @@ class Player {
     const timeoutMs = leaves?.how === "deadline" ? leaves.afterMs + 1 : callMs;
     const began = performance.now();
     const options = { signal: caller.signal, timeoutMs };
-    const mayBeLost = () => struck() || leaves !== undefined;
+    await this.#storm?.up();
+    const kills = this.#storm?.kills;
+    const mayBeLost = () => struck() || leaves !== undefined || this.#storm?.kills !== kills;
     const outcome = await within(callMs + 5_000, this.#caller.make(call, options, mayBeLost), inWords(call));
     clearTimeout(timer);
     return { call, outcome, began, ended: performance.now() };
@@ -193,7 +216,8 @@ class Player {
   }
 
   #mayBeBusy(call: Sent): boolean {
-    return performance.now() - this.#started < recoveryMs || this.#judge.mayBeBusy(call);
+    const since = Math.max(this.#started, this.#storm?.since ?? Number.NEGATIVE_INFINITY);
+    return performance.now() - since < recoveryMs || this.#judge.mayBeBusy(call);
   }
 
   #mayBe(is: (state: Judge["states"][number]) => boolean): boolean {
@@ -203,6 +227,7 @@ class Player {
   /** Not what the pool cannot do, and no use of a target that is not surely there, or that another call takes away. */
   #wanted(call: Call, beside: readonly Call[]): boolean {
     const { kind } = this.#world;
+    if (this.#storm && (call.rpc === "list" || call.rpc === "listSnapshots")) return false;
     if (call.rpc === "attach" || call.rpc === "detach") return kind.shared;
     if (call.rpc === "grow" || call.rpc === "nodeGrow") return kind.grows;
     const copies =
