@@ -57,4 +57,28 @@ export const protections: readonly Protection[] = [
     caughtBy: ["--only", "kill", "--pool", "image", "--operation", "create", "--at", "main:writev:1"],
     words: /another identity|seen after the restart|listed once|volumes are left/,
   },
+  {
+    name: "lock-files-swept",
+    file: "src/pools/folder-pool.ts",
+    on: "    await this.#sweepLocks();\n",
+    off: "",
+    caughtBy: ["--only", "kill", "--pool", "directory", "--operation", "delete"],
+    words: /locks\/.* is left in the pool/,
+  },
+  {
+    name: "directory-synced",
+    file: "src/host/files.ts",
+    on: "      await syncDescriptor(this.#fd);\n",
+    off: "",
+    caughtBy: ["--only", "power-cut", "--pool", "image", "--sample"],
+    words: /acknowledged|missing|is not there/,
+  },
+  {
+    name: "records-synced",
+    file: "src/host/files.ts",
+    on: "(durable ? O_DSYNC : 0)",
+    off: "(durable ? 0 : 0)",
+    caughtBy: ["--only", "power-cut", "--pool", "image", "--sample"],
+    words: /./,
+  },
 ];
