@@ -7,5 +7,6 @@ import { powerCut } from "./power-cut/index.ts";
 import { protectionsOff } from "./protections/index.ts";
 import { restart } from "./restart.ts";
 import { soak } from "./soak/soak.ts";
+import { two } from "./two/index.ts";
 
-export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart, soak].flat();
+export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart, soak, two].flat();

@@ -82,6 +82,14 @@ export class World {
     return new World(this.kind, scratch, disk, driver, this.#empty);
   }
 
+  /** What lies in the pool now stays for ever, as another node's own folder. */
+  withMoreKept(): World {
+    return new World(this.kind, this.scratch, this.disk, this.driver, {
+      ...this.#empty,
+      files: filesOf(this.disk.path),
+    });
+  }
+
   create(name: string, options: CreateOptions = {}): Promise<Volume> {
     return createVolume(this.driver, name, { bytes: volumeBytes, use: this.kind.use, ...options });
   }

@@ -22,6 +22,8 @@ export interface DriverOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** In a mount namespace of its own, as on another machine: what it mounts is seen through `/proc/PID/root` only. */
   readonly apart?: boolean;
+  /** Only apart: the folders whose mounts it sees; absent: those of the scratch folder, also another node's in it. */
+  readonly sees?: readonly string[];
   /** Only apart: programs that stand in for others, by the others' paths. */
   readonly standIns?: Readonly<Record<string, string>>;
   /** Absent: pools are made where there are none. */
@@ -114,7 +116,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
         "--mount",
         "sh",
         "-c",
-        `${letGoOfOthers([scratch.path])}; ${binds.join("")}exec "$@"`,
+        `${letGoOfOthers(options.sees ?? [scratch.path])}; ${binds.join("")}exec "$@"`,
         "sh",
       ];
       const [program = "", ...words] = [...(options.apart ? apart : []), ...under, holdfast, ...base, ...more];

@@ -1,9 +1,9 @@
 /** One caller of a running load: makes, uses, copies, grows and deletes its own volumes, one call after another, as its seed says. */
 import type { Volume } from "../../../src/csi/gen/csi_pb.ts";
 import { createSnapshot } from "../../support/orchestrator.ts";
+import { put } from "../content.ts";
 import type { Random } from "../frame/random.ts";
 import { type Seat, volumeBytes, type World } from "../world.ts";
-import { put } from "./content.ts";
 import type { Kind, KnownSnapshot, KnownVolume, Moment, UnderWay } from "./moment.ts";
 
 export const grownBytes = 2 * volumeBytes;

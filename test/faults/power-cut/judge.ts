@@ -4,9 +4,9 @@ import { statfsSync } from "node:fs";
 import type { Volume } from "../../../src/csi/gen/csi_pb.ts";
 import { createSnapshot } from "../../support/orchestrator.ts";
 import { settled } from "../again.ts";
+import { put, wrongIn } from "../content.ts";
 import { releaseAll, takeAll, type World } from "../world.ts";
 import { grownBytes } from "./caller.ts";
-import { put, wrongIn } from "./content.ts";
 import type { KnownSnapshot, KnownVolume, Moment, UnderWay } from "./moment.ts";
 
 /** `after`: a driver on the image. Deletes all in the end. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Use } from "../../support/orchestrator.ts";
+import type { Use } from "../support/orchestrator.ts";
 
 const blockBytes = 64 * 1024;
 
