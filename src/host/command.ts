@@ -47,10 +47,16 @@ export class CommandError extends Error {
     args: readonly string[],
     reason: CommandFailure,
     what: string,
-    end: { exitCode?: number | undefined; killedBy?: string | undefined; stdout?: string; stderr?: string } = {},
+    end: {
+      exitCode?: number | undefined;
+      killedBy?: string | undefined;
+      stdout?: string;
+      stderr?: string;
+      cause?: unknown;
+    } = {},
   ) {
     const said = summary(end.stderr || end.stdout || "");
-    super(`${[program, ...args].join(" ")}: ${what}${said === "" ? "" : `: ${said}`}`);
+    super(`${[program, ...args].join(" ")}: ${what}${said === "" ? "" : `: ${said}`}`, { cause: end.cause });
     this.name = "CommandError";
     this.program = program;
     this.args = args;
@@ -133,7 +139,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     finish();
     const missing = isSystemError(error, "ENOENT", "ENOTDIR");
     const what = missing ? "there is no such program" : error instanceof Error ? error.message : String(error);
-    reject(new CommandError(program, args, missing ? "missing" : "exit", what));
+    reject(new CommandError(program, args, missing ? "missing" : "exit", what, { cause: error }));
   };
   startProgram(program, args, { environment, input: options.input !== undefined, keeps: options.keeps })
     .then(begun)

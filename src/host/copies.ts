@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { closeFile, openFile, temporaryBeside } from "./files.ts";
 import { copyFileRange, ioctl, lseek, SEEK_DATA, SEEK_HOLE } from "./native.ts";
-import { isSystemError } from "./system-error.ts";
+import { isSystemError, naming } from "./system-error.ts";
 
 const FICLONE = 0x40049409;
 const step = 16 * 1024 * 1024;
@@ -35,7 +35,7 @@ export function reflink(from: string | number, to: string | number): Promise<boo
   return withDescriptor(from, constants.O_RDONLY, (source) =>
     withDescriptor(to, constants.O_RDWR | constants.O_CREAT, async (target) => {
       try {
-        await ioctl({ syscall: "ioctl(FICLONE)" }, target, FICLONE, source);
+        await ioctl({ syscall: "ioctl(FICLONE)", doing: `reflink ${from} to ${to}` }, target, FICLONE, source);
         return true;
       } catch (error) {
         if (isSystemError(error, ...noReflink)) return false;
@@ -66,13 +66,13 @@ export function sparseCopy(from: string, to: string, options: CopyOptions = {}):
         const end = Math.min(await lseek(source, data, SEEK_HOLE), size);
         for (at = data; at < end; ) {
           options.signal?.throwIfAborted();
-          at += await copySome(source, target, at, Math.min(step, end - at));
+          at += await naming(to, copySome(source, target, at, Math.min(step, end - at)));
           options.onProgress?.(at);
         }
       }
       options.signal?.throwIfAborted();
-      await truncate(target, size);
-      await syncDescriptor(target);
+      await naming(to, truncate(target, size));
+      await naming(to, syncDescriptor(target));
       options.onProgress?.(size);
     }),
   );

@@ -23,6 +23,7 @@ import {
   punch,
   renameNoReplace,
   SyncedDirectory,
+  settleDirectories,
   sweepTemporaries,
   syncDirectory,
   temporaryBeside,
@@ -141,4 +142,15 @@ test("what writers that died left is swept, and only that", async () => {
   assert.equal(await sweepTemporaries(folder), 1);
   assert.equal(existsSync(fresh) && !existsSync(old) && existsSync(at("record")), true);
   assert.equal(await sweepTemporaries(folder, -1000), 1);
+});
+
+test("a directory whose sync failed is synced again before anybody relies on its names, and only then", async () => {
+  const doubtful = at("doubtful");
+  mkdirSync(doubtful);
+  assert.equal(settleDirectories(doubtful), undefined);
+  const failing = () => Promise.reject(Object.assign(new Error("EIO: i/o error, fsync"), { errno: -5, code: "EIO" }));
+  await assert.rejects(syncDirectory(doubtful, failing), { code: "EIO" });
+  assert.notEqual(settleDirectories(doubtful), undefined);
+  await settleDirectories(doubtful);
+  assert.equal(settleDirectories(doubtful), undefined);
 });

@@ -7,7 +7,7 @@ import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { AT_FDCWD, fallocate, RENAME_NOREPLACE, renameat2 } from "./native.ts";
-import { isSystemError } from "./system-error.ts";
+import { isSystemError, naming, namingNow } from "./system-error.ts";
 
 /** Raw descriptors, not FileHandle: nothing closes them behind our back. All are O_CLOEXEC. */
 export const openFile = promisify(open);
@@ -63,7 +63,7 @@ async function writeNew(path: string, content: string | Uint8Array, durable: boo
   try {
     const bytes = typeof content === "string" ? Buffer.from(content) : content;
     for (let at = 0; at < bytes.length; ) {
-      at += (await writeBytes(fd, bytes, at, bytes.length - at, at)).bytesWritten;
+      at += (await naming(path, writeBytes(fd, bytes, at, bytes.length - at, at))).bytesWritten;
     }
   } catch (error) {
     await unlink(path).catch(() => undefined);
@@ -182,7 +182,7 @@ export async function syncFile(file: string | number): Promise<void> {
   if (typeof file === "number") return syncDescriptor(file);
   const fd = await openFile(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    await syncDescriptor(fd);
+    await naming(file, syncDescriptor(fd));
   } finally {
     closeSync(fd);
   }
@@ -193,6 +193,8 @@ interface Commit {
   next: Promise<void> | undefined;
 }
 const commits = new Map<string, Commit>();
+/** Directories whose last sync failed: their names are as they should be, but perhaps not on the disk. */
+const unsettled = new Set<string>();
 
 /**
  * Makes the names in a directory durable. Callers that come while a sync of it runs share the next one: the running one
@@ -200,13 +202,34 @@ const commits = new Map<string, Commit>();
  */
 export function syncDirectory(path: string, sync: () => Promise<void> = () => syncFile(path)): Promise<void> {
   const commit = commits.get(path);
+  const noted = () => noteSettled(path, sync());
   if (!commit) {
-    const running = sync();
+    const running = noted();
     follow(path, { running, next: undefined });
     return running;
   }
-  commit.next ??= commit.running.then(sync, sync);
+  commit.next ??= commit.running.then(noted, noted);
   return commit.next;
+}
+
+async function noteSettled(path: string, sync: Promise<void>): Promise<void> {
+  try {
+    await sync;
+    unsettled.delete(path);
+  } catch (error) {
+    // One that is gone has no names to keep.
+    if (!isSystemError(error, "ENOENT")) unsettled.add(path);
+    throw error;
+  }
+}
+
+/**
+ * Syncs those of the directories again whose last sync failed: before it is said of a name in one that it is there, or is
+ * not. A failed call is repeated, and what it left must not pass for durable. Undefined: none of them, as nearly always.
+ */
+export function settleDirectories(...paths: readonly string[]): Promise<unknown> | undefined {
+  if (unsettled.size === 0) return undefined;
+  return Promise.all(paths.filter((path) => unsettled.has(path)).map((path) => syncDirectory(path)));
 }
 
 function follow(path: string, commit: Commit): void {
@@ -251,9 +274,10 @@ export class SyncedDirectory {
     clearTimeout(this.#timer);
     try {
       // One that was removed nevertheless has no links any more, and its name may lead to another by now.
-      if (this.#fd !== undefined && fstatSync(this.#fd).nlink === 0) this.end();
+      const fd = this.#fd;
+      if (fd !== undefined && namingNow(this.#path, () => fstatSync(fd)).nlink === 0) this.end();
       this.#fd ??= await openFile(this.#path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-      await syncDescriptor(this.#fd);
+      await naming(this.#path, syncDescriptor(this.#fd));
     } catch (error) {
       this.end();
       throw error;

@@ -2,13 +2,13 @@
  * Locks between processes: flock(2) on a file of its own, in which the holder writes what it is doing, so that whoever
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
-import { closeSync, constants, fstatSync, writeSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, writeSync } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { closeFile, openFile, readPlain, renameNoReplace } from "./files.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock, unlock } from "./native.ts";
-import { isSystemError } from "./system-error.ts";
+import { isSystemError, namingNow } from "./system-error.ts";
 
 export interface FileLock {
   /**
@@ -94,8 +94,9 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
     try {
       if (!tryLock(fd, path)) return { heldBy: (await readPlain(path, longestWords).catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
-      mine = await isStill(path, fd);
-      if (mine) return held(path, fd);
+      const stats = namingNow(path, () => fstatSync(fd, { bigint: true }));
+      mine = await isStill(path, stats);
+      if (mine) return held(path, fd, stats);
     } finally {
       if (!mine) closeSync(fd);
     }
@@ -103,9 +104,8 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
 }
 
 /** Whether the name still leads to the open file. Only spares are renamed, so of others it is enough that they have a name. */
-async function isStill(path: string, fd: number): Promise<boolean> {
+async function isStill(path: string, mine: BigIntStats): Promise<boolean> {
   try {
-    const mine = fstatSync(fd, { bigint: true });
     if (mine.nlink === 0n || !isSpare(Number(mine.mode))) return mine.nlink > 0n;
     const there = await stat(path, { bigint: true });
     return there.ino === mine.ino && there.dev === mine.dev;
@@ -124,10 +124,10 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-function held(path: string, fd: number): FileLock {
+function held(path: string, fd: number, stats: BigIntStats): FileLock {
   let open = true;
   let resting = false;
-  const { mode, size } = fstatSync(fd);
+  const [mode, size] = [Number(stats.mode), Number(stats.size)];
   // A holder that died left its words in the file.
   let longest = size;
   let words = size > 0;

@@ -158,7 +158,7 @@ async function configure(device: string, number: number, backing: number, option
       return ioctlBuffer(about, fd, LOOP_CONFIGURE, config);
     });
     // Only to be faster later: who asks finds out by himself else. The device tells of its file what stat(2) does.
-    noteLoopFile(number, fstatSync(backing, { bigint: true }));
+    noteAttached(number, backing);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -169,6 +169,14 @@ async function configure(device: string, number: number, backing: number, option
     open = false;
   };
   return { device, number, fd, close };
+}
+
+function noteAttached(number: number, backing: number): void {
+  try {
+    noteLoopFile(number, fstatSync(backing, { bigint: true }));
+  } catch {
+    // The device is asked then.
+  }
 }
 
 /** A container's own /dev lacks the nodes of devices that came after it: they are made here. */

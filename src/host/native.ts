@@ -3,6 +3,7 @@
  * name, so that a preloaded library can stand in between (fault injection). What has a wrapper in every glibc since 2.28
  * goes by its name; the rest by number through syscall(2), the same number on x86-64 and arm64.
  */
+import { constants } from "node:os";
 import koffi from "koffi";
 import { type Lane, ordinary } from "./lane.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
@@ -13,6 +14,7 @@ interface Native {
   async(...args: [...Value[], (error: unknown, result: number | bigint) => void]): void;
 }
 
+const { EINTR } = constants.errno;
 const library = koffi.load(null);
 
 /** A function of the C library. Types as koffi spells them. */
@@ -27,14 +29,17 @@ export interface About {
   readonly doing?: string;
 }
 
-/** Calls on this thread: only for what never waits. @throws SystemError when the result is -1. */
+/** Calls on this thread: only for what never waits. What a signal interrupted is called again. @throws SystemError when the result is -1. */
 export function call(about: About, fn: Native, ...args: Value[]): number {
-  const result = Number(fn(...args));
-  if (result === -1) throw new SystemError(koffi.errno(), about.syscall, about);
-  return result;
+  for (;;) {
+    const result = Number(fn(...args));
+    if (result !== -1) return result;
+    const errno = koffi.errno();
+    if (errno !== EINTR) throw new SystemError(errno, about.syscall, about);
+  }
 }
 
-/** Calls on a thread of the pool, in the lane. Buffers stay reachable until it returns. @throws SystemError */
+/** Calls on a thread of the pool, in the lane; else as `call`. Buffers stay reachable until it returns. @throws SystemError */
 export function callAsync(
   about: About,
   lane: Lane,
@@ -46,14 +51,17 @@ export function callAsync(
     return new Promise<number>((resolve, reject) => {
       // The kernel writes into these while nothing else here refers to them.
       const kept = [...args];
-      fn.async(...args, (error, result) => {
-        // errno belongs to the call that koffi reports here, and must be read before anything else is called.
-        const errno = koffi.errno();
-        if (error) reject(error);
-        else if (Number(result) === -1) reject(new SystemError(errno, about.syscall, about));
-        else resolve(Number(result));
-        kept.length = 0;
-      });
+      const once = () =>
+        fn.async(...args, (error, result) => {
+          // errno belongs to the call that koffi reports here, and must be read before anything else is called.
+          const errno = koffi.errno();
+          if (!error && Number(result) === -1 && errno === EINTR && !signal?.aborted) return once();
+          if (error) reject(error);
+          else if (Number(result) === -1) reject(new SystemError(errno, about.syscall, about));
+          else resolve(Number(result));
+          kept.length = 0;
+        });
+      once();
     });
   }, signal);
 }

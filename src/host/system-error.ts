@@ -46,6 +46,32 @@ export class SystemError extends Error {
   }
 }
 
+/** The work, whose error names the path where the system's own does not: that of a call on a descriptor. */
+export async function naming<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw named(error, path);
+  }
+}
+
+/** As `naming`, of a call on this thread. */
+export function namingNow<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw named(error, path);
+  }
+}
+
+function named(error: unknown, path: string): unknown {
+  if (!isSystemError(error) || ("path" in error && error.path !== undefined)) return error;
+  const { errno, syscall } = error as Error & { readonly errno?: unknown; readonly syscall?: unknown };
+  if (typeof errno !== "number" || typeof syscall !== "string") return error;
+  // Node's own are negative.
+  return new SystemError(Math.abs(errno), syscall, { path });
+}
+
 /** Whether `error` came from a system call (ours or Node's) with one of these codes; without codes: with any. */
 export function isSystemError(error: unknown, ...codes: string[]): error is Error & { readonly code: string } {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return false;

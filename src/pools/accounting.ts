@@ -27,21 +27,22 @@ export class Accounting {
   readonly #limits: Limits;
   readonly #inventory: Inventory;
   readonly #measure: () => Promise<number>;
-  readonly #discard: (aside: Aside) => Promise<void>;
+  /** Removes it and what was promised to it, now or later. */
+  readonly #giveUp: (aside: Aside) => Promise<void>;
   #measured: { readonly size: number; readonly at: number } | undefined;
 
   constructor(
     pool: { readonly folder: string; readonly name: string },
     limits: Limits,
     inventory: Inventory,
-    bytes: { readonly measure: () => Promise<number>; readonly discard: (aside: Aside) => Promise<void> },
+    bytes: { readonly measure: () => Promise<number>; readonly giveUp: (aside: Aside) => Promise<void> },
   ) {
     this.#pool = pool.folder;
     this.#name = pool.name;
     this.#limits = limits;
     this.#inventory = inventory;
     this.#measure = bytes.measure;
-    this.#discard = bytes.discard;
+    this.#giveUp = bytes.giveUp;
   }
 
   /** A place in `building/` with `size` bytes promised to it. Throws POOL_FULL with the figures. */
@@ -61,10 +62,9 @@ export class Accounting {
     }
   }
 
-  /** Gives up what `promise` gave, with all that was built in it. May be called twice. */
-  async withdraw(aside: Aside): Promise<void> {
-    await this.#discard(aside);
-    this.#inventory.reclaimed(aside.path);
+  /** Gives up what `promise` gave, with all that was built in it: later, where it can't be removed now. May be called twice. */
+  withdraw(aside: Aside): Promise<void> {
+    return this.#giveUp(aside);
   }
 
   async capacity(): Promise<PoolCapacity> {

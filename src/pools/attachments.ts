@@ -4,7 +4,7 @@
  */
 import { readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { syncDirectory, writeDurably } from "../host/files.ts";
+import { settleDirectories, syncDirectory, writeDurably } from "../host/files.ts";
 import type { Holder, Volume } from "./pool.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
@@ -38,6 +38,7 @@ export class AttachmentRecords {
 
   /** Records of an earlier creation of the same name count as none. */
   async holders(volume: { readonly key: string; readonly nonce: string }): Promise<Holder[]> {
+    await settleDirectories(this.#folder);
     const path = this.#path(volume.key);
     const text = await readIfThere(path);
     if (text === undefined) return [];

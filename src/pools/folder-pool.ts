@@ -31,6 +31,8 @@ export interface PoolPlace {
   readonly visitor?: boolean;
 }
 
+/** Milliseconds until what could not be removed is tried again: soon, then at longer and longer intervals. */
+const reclaimSoonMs = 500;
 const reclaimAgainMs = 60_000;
 /** Longer than a writer's file must be old to count as left. */
 const sweepAgainMs = 11 * 60_000;
@@ -70,7 +72,7 @@ export abstract class FolderPool {
     this.inventory = new Inventory(place.folder, { volume: this.volumes, snapshot: this.snapshots }, this.#presence);
     this.accounting = new Accounting(place, limits, this.inventory, {
       measure: () => this.measure(),
-      discard: (aside) => this.discard(aside),
+      giveUp: (aside) => this.#giveUp(aside),
     });
     this.attachmentRecords = place.shared ? new AttachmentRecords(place.folder) : undefined;
   }
@@ -104,13 +106,11 @@ export abstract class FolderPool {
   }
 
   async remove(volume: Volume): Promise<void> {
-    const aside = await this.volumes.vanish(volume);
-    this.#vanished("volume", volume.key, aside);
+    await this.#vanish(this.volumes, volume);
   }
 
   async removeSnapshot(snapshot: Snapshot): Promise<void> {
-    const aside = await this.snapshots.vanish(snapshot);
-    this.#vanished("snapshot", snapshot.key, aside);
+    await this.#vanish(this.snapshots, snapshot);
   }
 
   async latch(volume: Volume): Promise<Latch> {
@@ -152,6 +152,8 @@ export abstract class FolderPool {
       this.inventory.reclaimed(aside.path);
       return made;
     } catch (error) {
+      // It may have appeared and only not be durable.
+      this.inventory.doubt();
       await this.accounting.withdraw(aside);
       throw error;
     }
@@ -180,6 +182,8 @@ export abstract class FolderPool {
       this.inventory.reclaimed(aside.path);
       return made;
     } catch (error) {
+      // It may have appeared and only not be durable.
+      this.inventory.doubt();
       await this.accounting.withdraw(aside);
       throw error;
     }
@@ -194,6 +198,9 @@ export abstract class FolderPool {
       await this.volumes.replace(grown);
       this.inventory.present("volume", grown.key, grown.size);
       return grown;
+    } catch (error) {
+      this.inventory.doubt();
+      throw error;
     } finally {
       await this.accounting.withdraw(promise);
     }
@@ -282,24 +289,39 @@ export abstract class FolderPool {
     await this.#presence.end();
   }
 
-  #vanished(kind: "volume" | "snapshot", key: Key, aside: Aside | undefined): void {
-    if (aside) {
-      this.inventory.aside(aside.path, aside.size);
+  async #giveUp(aside: Aside): Promise<void> {
+    try {
+      await this.discard(aside);
+      this.inventory.reclaimed(aside.path);
+    } catch {
       this.#reclaim(aside);
     }
-    this.inventory.gone(kind, key);
+  }
+
+  async #vanish<T extends Volume | Snapshot>(shelf: Shelf<T>, entry: T): Promise<void> {
+    const aside = await shelf.vanish(entry);
+    if (aside) this.inventory.aside(aside.path, aside.size);
+    this.inventory.gone(shelf.kind, entry.key);
+    try {
+      await shelf.settle();
+    } finally {
+      // Where that failed it comes first, or a power cut could bring the name back without what was behind it.
+      if (aside) this.#reclaim(aside);
+    }
   }
 
   /** One at a time: giving back a large file costs the disk, and the calls that people wait for come first. */
-  #reclaim(aside: Aside): void {
+  #reclaim(aside: Aside, againMs = reclaimSoonMs): void {
     this.#reclaiming = this.#reclaiming.then(async () => {
       if (this.#stopped) return;
       try {
+        await (aside.kind === "snapshot" ? this.snapshots : this.volumes).settled(aside.key);
         await this.discard(aside);
         this.inventory.reclaimed(aside.path);
       } catch {
         // It stays counted, and is tried again: the disk may have been read-only, or something mounted in it.
-        setTimeout(() => this.#reclaim(aside), reclaimAgainMs).unref();
+        const later = Math.min(2 * againMs, reclaimAgainMs);
+        setTimeout(() => this.#reclaim(aside, later), againMs).unref();
       }
     });
   }

@@ -83,6 +83,11 @@ export class Inventory {
     this.#alone = alone;
   }
 
+  /** The next answer is compared with the disk: a call failed, and how far it came is not known. */
+  doubt(): void {
+    this.#alone = undefined;
+  }
+
   /** Bytes promised to volumes, snapshots, what is being built and what has not yet given its space back. */
   get promised(): number {
     return this.#promised;

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
+import { settleDirectories, syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
 import { encodeRecord, hasCode, isRecent, noteRecent, RecordReader, readIfThere, readLocal } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
@@ -51,6 +51,7 @@ export class NodeRecords {
 
   async read(key: string): Promise<StageRecord | undefined> {
     const path = join(this.#own, `${key}.json`);
+    if (this.#durable) await settleDirectories(this.#own);
     const text = await (this.#durable ? readIfThere(path) : readLocal(path));
     return text === undefined ? undefined : decodeStage(text, path, this.#durable);
   }

@@ -11,6 +11,7 @@ import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { openFile } from "../host/files.ts";
 import { type FileLock, isLocked, lockFile } from "../host/locks.ts";
+import { namingNow } from "../host/system-error.ts";
 import { hasCode } from "./record.ts";
 
 /** Milliseconds after which whatever changes the folder gives it another time: the kernel's clock of files ticks each 1 to 10. */
@@ -57,7 +58,9 @@ export class Presence {
     const { fd } = await this.#announce();
     // Before the look at who is here: whoever comes or goes during it changes the next mark.
     const { mtimeNs, ctimeNs } =
-      fd === undefined ? await stat(this.#folder, { bigint: true }) : fstatSync(fd, { bigint: true });
+      fd === undefined
+        ? await stat(this.#folder, { bigint: true })
+        : namingNow(this.#folder, () => fstatSync(fd, { bigint: true }));
     const mark = `${mtimeNs} ${ctimeNs}`;
     if (mark === this.#quiet) return mark;
     const settled = fd !== undefined && Date.now() - Number(ctimeNs / 1_000_000n) > tickMs;

@@ -231,6 +231,11 @@ export const problems = {
     meaning: "The host does not let the driver do this.",
     advice: "run holdfast doctor: it names the capability or permission that is missing",
   },
+  HOST_EXHAUSTED: {
+    kind: "unavailable",
+    meaning: "The host has no memory, file descriptors, processes or locks left for the call.",
+    advice: "call again; if it stays so, raise the limit that is named or end what uses it up",
+  },
   COMMAND_FAILED: {
     kind: "internal",
     meaning: "A file system tool failed.",

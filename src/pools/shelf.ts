@@ -11,6 +11,7 @@ import {
   createDurably,
   renameNoReplace,
   SyncedDirectory,
+  settleDirectories,
   syncDirectory,
   syncFile,
   writeDurably,
@@ -138,6 +139,8 @@ export class Shelf<T extends Entry> {
    * absent, it is told so after one look instead of two.
    */
   async find(key: Key, likely?: "absent"): Promise<T | undefined> {
+    const settling = this.settled(key);
+    if (settling) await settling;
     if (likely === "absent" && !this.#cache.has(key) && !(await isThere(this.path(key)))) {
       await this.#seeMarker();
       return undefined;
@@ -218,12 +221,15 @@ export class Shelf<T extends Entry> {
       }
       await rename(aside.path, target);
     }
-    await this.#names.sync();
+    await this.settle();
     if (this.#remote) return;
     // Its first use comes at once, and need not read what was just written.
     const path = this.path(entry.key, recordName);
-    const there = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-    if (there) this.#remember(entry.key, identityOf(there), this.#codec.decode(record, path));
+    try {
+      this.#remember(entry.key, identityOf(lstatSync(path, { bigint: true })), this.#codec.decode(record, path));
+    } catch {
+      // It is there and durable; whoever looks for it next reads it, or says what is wrong.
+    }
   }
 
   /** The record again, with other fields. Durable when it returns. */
@@ -231,7 +237,9 @@ export class Shelf<T extends Entry> {
     await writeDurably(this.path(entry.key, recordName), this.#codec.encode(entry));
   }
 
-  /** Out of sight, durably; its space comes back when the trash is emptied. Absent is no error: undefined. */
+  /**
+   * Out of sight; durable after `settle`. Its space comes back when the trash is emptied. Absent is no error: undefined.
+   */
   async vanish(entry: T): Promise<Aside | undefined> {
     const path = join(this.#pool, "trash", `${this.kind}-${entry.key}-${randomBytes(6).toString("hex")}-${entry.size}`);
     try {
@@ -241,8 +249,17 @@ export class Shelf<T extends Entry> {
       throw error;
     }
     this.#cache.delete(entry.key);
-    await this.#names.sync();
     return { path, kind: this.kind, key: entry.key, size: entry.size };
+  }
+
+  /** What appeared and vanished is so after a power cut too. */
+  settle(): Promise<void> {
+    return this.#names.sync();
+  }
+
+  /** As `settle`, where it failed before, for the entry's own files too; undefined: there is nothing to do. */
+  settled(key: Key): Promise<unknown> | undefined {
+    return settleDirectories(this.#folder, this.path(key));
   }
 
   /** Nothing of it stays open. Not while entries appear or vanish. */

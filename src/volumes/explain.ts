@@ -2,6 +2,7 @@
 import { CommandError } from "../host/command.ts";
 import { DamagedFilesystem, ForeignContent } from "../host/filesystems/tools.ts";
 import { BackingBusy } from "../host/loop.ts";
+import { isSystemError } from "../host/system-error.ts";
 import type { ProblemName } from "../pools/problem.ts";
 import { Problem } from "../pools/problem.ts";
 
@@ -14,24 +15,38 @@ const meanings: Readonly<Record<string, ProblemName>> = {
   ENODEV: "POOL_UNAVAILABLE",
   EPERM: "HOST_DENIED",
   EACCES: "HOST_DENIED",
-  EMFILE: "HOST_DENIED",
-  ENFILE: "HOST_DENIED",
-  ENOMEM: "HOST_DENIED",
+  EMFILE: "HOST_EXHAUSTED",
+  ENFILE: "HOST_EXHAUSTED",
+  ENOMEM: "HOST_EXHAUSTED",
+  EAGAIN: "HOST_EXHAUSTED",
+  ENOLCK: "HOST_EXHAUSTED",
+  EBUSY: "VOLUME_IN_USE",
 };
 
-/** Problems pass; an error number gets its meaning; an abort says whose it was; the rest is INTERNAL. */
-export function explain(error: unknown, signal?: AbortSignal): Problem {
+/**
+ * Problems pass; an error number gets its meaning; an abort says whose it was; the rest is INTERNAL. `subject` is named where
+ * the error names no path.
+ */
+export function explain(error: unknown, signal?: AbortSignal, subject?: string): Problem {
   if (error instanceof Problem) return error;
   if (signal?.aborted && (error === signal.reason || isAbort(error))) return cancelled(signal);
   if (error instanceof Error && "code" in error) {
     const name = meanings[String(error.code)];
-    if (name) return new Problem(name, error.message, { cause: error });
+    if (name) return new Problem(name, named(error.message, subject), { cause: error });
   }
   if (error instanceof ForeignContent) return new Problem("CONTENT_LOST", error.message, { cause: error });
   if (error instanceof DamagedFilesystem) return new Problem("FILESYSTEM_DAMAGED", error.message, { cause: error });
   if (error instanceof BackingBusy) return new Problem("VOLUME_IN_USE", error.message, { cause: error });
-  if (error instanceof CommandError) return new Problem("COMMAND_FAILED", error.message, { cause: error });
+  if (error instanceof CommandError) {
+    // One that was never started says nothing about the file system.
+    const name = isSystemError(error.cause) ? meanings[error.cause.code] : undefined;
+    return new Problem(name ?? "COMMAND_FAILED", error.message, { cause: error });
+  }
   return Problem.from(error);
+}
+
+function named(message: string, subject: string | undefined): string {
+  return subject === undefined || /(^|[\s'])\/\w/.test(message) ? message : `${subject}: ${message}`;
 }
 
 /** The answer for a caller that does not wait any more. */

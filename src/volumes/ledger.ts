@@ -158,7 +158,7 @@ export class Ledger {
         }
         return await work(operation);
       } catch (error) {
-        throw explain(error, controller.signal);
+        throw explain(error, controller.signal, subject.label);
       } finally {
         clearTimeout(late);
         for (const lock of held) await lock.release({ last });

@@ -315,10 +315,16 @@ async function refuseBadDirectory(path: string, capability: Capability, mount: M
   } catch (error) {
     // A raw volume needs no place of its own at its staging path.
     if (capability.access === "block" && hasCode(error, "ENOENT")) return;
+    if (!isOfPath(error)) throw error;
     throw badPath("staging_target_path", path, error);
   }
   if (mount)
     throw new Problem("STAGED_DIFFERENTLY", `something else (${mount.fsType}) is mounted at the staging path ${path}`);
+}
+
+/** Whether it is the request's path that is wrong, and not the host that can't look at it now. */
+function isOfPath(error: unknown): boolean {
+  return hasCode(error, "ENOENT", "ELOOP", "ENOTDIR", "ENAMETOOLONG", "EINVAL", "EACCES", "EPERM", "EXDEV");
 }
 
 export function badPath(field: string, path: string, error: unknown): Problem {

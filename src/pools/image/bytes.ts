@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { reflink, sparseCopy } from "../../host/copies.ts";
 import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
+import { naming } from "../../host/system-error.ts";
 import { Problem } from "../problem.ts";
 import { hasCode } from "../record.ts";
 
@@ -13,8 +14,8 @@ const truncate = promisify(ftruncate);
 export async function makeImage(path: string, size: number, thick: boolean): Promise<void> {
   const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
-    await truncate(fd, size);
-    if (thick) await preallocate(fd, size);
+    await naming(path, truncate(fd, size));
+    if (thick) await naming(path, preallocate(fd, size));
   } finally {
     closeSync(fd);
   }
@@ -39,13 +40,13 @@ export async function growImage(path: string, size: number, thick: boolean): Pro
   const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
   try {
     try {
-      if (now < size) await truncate(fd, size);
-      if (thick) await preallocate(fd, size);
+      if (now < size) await naming(path, truncate(fd, size));
+      if (thick) await naming(path, preallocate(fd, size));
     } catch (error) {
       if (now < size) await truncate(fd, now);
       throw error;
     }
-    await syncFile(fd);
+    await naming(path, syncFile(fd));
   } finally {
     await closeFile(fd);
   }
