@@ -6,7 +6,9 @@ cd "$HERE"
 need_root
 need_packages
 need_driver_tools
-need_tools strace:strace losetup:mount unshare:util-linux
+need_tools strace:strace gcc:gcc losetup:mount unshare:util-linux
+# gcc recommends it only.
+[ -e /usr/include/linux/fs.h ] || need_tools no-such-program:libc6-dev
 run=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-run-XXXXXX")
 chmod 755 "$run"
 export TMPDIR="$run"

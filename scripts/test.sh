@@ -13,7 +13,7 @@ need_root
 need_packages
 need_driver_tools
 case $parts in *outside* | *faults* | *conformance* | *cluster*) need_tools losetup:mount setpriv:util-linux ;; esac
-case $parts in *faults*) need_tools strace:strace ;; esac
+case $parts in *faults*) need_tools strace:strace gcc:gcc ;; esac
 case $parts in *conformance*) need_sanity ;; esac
 case $parts in *cluster*)
   need_kubernetes

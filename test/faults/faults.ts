@@ -1,4 +1,5 @@
 /** The table of faults. A new one is one entry: its parts say on which pools and operations it is tried. */
+import { fail } from "./fail/fail.ts";
 import type { Part } from "./frame/part.ts";
 import { kill } from "./kill.ts";
 import { lies } from "./lies/index.ts";
@@ -9,4 +10,4 @@ import { restart } from "./restart.ts";
 import { soak } from "./soak/soak.ts";
 import { two } from "./two/index.ts";
 
-export const parts: readonly Part[] = [kill, lies, model, powerCut, protectionsOff, restart, soak, two].flat();
+export const parts: readonly Part[] = [fail, kill, lies, model, powerCut, protectionsOff, restart, soak, two].flat();

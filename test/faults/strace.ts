@@ -61,7 +61,7 @@ export async function watch(pid: number, work: () => Promise<unknown>, also: "as
     } finally {
       await tracer.detach();
     }
-    return pointsOf(readFileSync(file, "utf8"), pid, worker);
+    return pointsOf(readFileSync(file, "utf8"), pid, worker, also === "asking");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -198,7 +198,7 @@ function workerOf(pid: number): number {
   return Number(found[0]);
 }
 
-function pointsOf(log: string, main: number, worker: number): Point[] {
+function pointsOf(log: string, main: number, worker: number, asks: boolean): Point[] {
   const counts = new Map<string, number>();
   const ours = new Set(readThreads(log, main, worker));
   const points: Point[] = [];
@@ -209,7 +209,8 @@ function pointsOf(log: string, main: number, worker: number): Point[] {
     if (role === "child" && ours.has(thread)) continue;
     const nth = (counts.get(`${thread} ${name}`) ?? 0) + 1;
     counts.set(`${thread} ${name}`, nth);
-    if (changes(role, name, rest)) points.push({ role, name, nth, text: `${name}(${rest.slice(0, 160)}` });
+    if (changes(role, name, rest) || (asks && isAsked(rest)))
+      points.push({ role, name, nth, text: `${name}(${rest.slice(0, 160)}` });
   }
   return points;
 }
@@ -218,6 +219,11 @@ function pointsOf(log: string, main: number, worker: number): Point[] {
 function readThreads(log: string, main: number, worker: number): string[] {
   const all = [...new Set(log.split("\n").flatMap((line) => /^\d+/.exec(line) ?? []))];
   return all.filter((thread) => Number(thread) > main && Number(thread) < worker);
+}
+
+/** Files, devices and folders; what comes through sockets and pipes is a talk with others. */
+function isAsked(rest: string): boolean {
+  return /[<"]\//.test(rest) && !/\/dev\/(null|pts)/.test(rest);
 }
 
 function changes(role: Role, name: string, rest: string): boolean {

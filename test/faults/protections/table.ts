@@ -68,7 +68,7 @@ export const protections: readonly Protection[] = [
   {
     name: "directory-synced",
     file: "src/host/files.ts",
-    on: "      await syncDescriptor(this.#fd);\n",
+    on: "      await naming(this.#path, syncDescriptor(this.#fd));\n",
     off: "",
     caughtBy: ["--only", "power-cut", "--pool", "image", "--sample"],
     words: /acknowledged|missing|is not there/,

@@ -1,0 +1,111 @@
+/**
+ * Every call fails once: the n-th system call of each kind answers an error, or moves only a part. The answer must be clear
+ * or the failure must not matter, the driver lives on, and the same call again gets through.
+ */
+import assert from "node:assert/strict";
+import { settled } from "../again.ts";
+import { type Part, spread, type Tries } from "../frame/part.ts";
+import { within } from "../frame/within.ts";
+import type { Operation, Prepared } from "../operations/operation.ts";
+import type { PoolKind } from "../pools.ts";
+import { Stage } from "../stage.ts";
+import { oneThread } from "../strace.ts";
+import { sweeps } from "../sweeps.ts";
+import type { World } from "../world.ts";
+import { expectClear } from "./answers.ts";
+import { Descriptors } from "./descriptors.ts";
+import { type Injection, injectionOf, injections, nameOfInjection, strikeOnce } from "./injections.ts";
+import { Preload } from "./preload.ts";
+
+const sampledTries = 4;
+/** What `npm test` has time for; the kill sweep has each operation there. */
+const sampled = ["create", "stage-first", "snapshot-in-use", "grow", "unstage"];
+
+export const fail: readonly Part[] = sweeps("fail", 90, sweep).map((part) => ({
+  ...part,
+  sample: part.sample && sampled.includes(part.operation),
+}));
+
+async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promise<void> {
+  const steering = tries.scratch();
+  const preload = new Preload(steering.path);
+  steering.later(() => preload.end());
+  const stage = new Stage(pool, tries, { env: { ...oneThread, ...preload.env } });
+  try {
+    let open: Descriptors | undefined;
+    for (const injection of await chosen(stage, operation, preload, tries)) {
+      const held = await tries.try(nameOfInjection(injection), () =>
+        stage.with(async (world, name) => {
+          open ??= new Descriptors(world.driver.pid);
+          if (!(await failAt(world, operation, preload, injection, name))) tries.missed();
+        }),
+      );
+      if (!held) open = undefined;
+    }
+    if (open) await open.expectNoMore();
+  } finally {
+    await stage.end();
+    await steering.end();
+  }
+}
+
+async function chosen(stage: Stage, operation: Operation, preload: Preload, tries: Tries): Promise<Injection[]> {
+  if (tries.at !== undefined) return tries.at.split(",").map(injectionOf);
+  const all = await stage.with((world, name) =>
+    unbroken(world, operation, name, (prepared) => injections(world.driver.pid, preload, () => prepared.act())),
+  );
+  return tries.sample ? spread(all, sampledTries, tries.seed) : all;
+}
+
+/** The operation with nothing failing, but watched. */
+async function unbroken<T>(
+  world: World,
+  operation: Operation,
+  name: string,
+  watched: (prepared: Prepared) => Promise<T>,
+): Promise<T> {
+  const prepared = await operation.prepare(world, name);
+  const result = await watched(prepared);
+  await prepared.check();
+  await prepared.undo();
+  await world.expectEmpty();
+  return result;
+}
+
+async function failAt(
+  world: World,
+  operation: Operation,
+  preload: Preload,
+  injection: Injection,
+  name: string,
+): Promise<boolean> {
+  const prepared = await operation.prepare(world, name);
+  const { driver } = world;
+  let answered: string | undefined;
+  let failure: unknown;
+  const struck = await strikeOnce(driver.pid, preload, injection, async () => {
+    try {
+      answered = await within(20_000, prepared.act(), "the call in which one fails");
+    } catch (error) {
+      failure = error;
+    }
+  });
+  assert.ok(driver.running, "the driver has died");
+  if (failure !== undefined) expectClear(failure, injection.error, injection.where === "tool");
+  const seen = (await prepared.seen?.()) ?? [];
+  const identity = await within(
+    30_000,
+    settled(() => prepared.act()),
+    "the repeated call",
+  );
+  if (answered !== undefined) assert.equal(identity, answered, "the repeated call answers another identity");
+  if (identity !== "") {
+    const after = (await prepared.seen?.()) ?? [];
+    for (const one of seen) assert.ok(after.includes(one), `${one} was seen after the failure, and is not there now`);
+    assert.equal(after.filter((one) => one === identity).length, 1, "what was made is not listed once");
+  }
+  await prepared.check();
+  await prepared.undo();
+  await world.expectEmpty();
+  return struck;
+}
