@@ -1,5 +1,6 @@
 /** `npm run test:faults`: all of it, or the parts that are chosen; counts, progress, and the command that repeats each failure. */
 import { writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { parts } from "../faults.ts";
 import type { Part } from "./part.ts";
@@ -95,7 +96,8 @@ if (values.json !== undefined) {
     failures: failed.map(({ point, error }) => ({ point, error: String(error) })),
     seconds: Math.round(seconds),
   }));
-  writeFileSync(values.json, `${JSON.stringify({ seed, sample: values.sample, rows }, undefined, 1)}\n`);
+  const run = { day: new Date().toISOString().slice(0, 10), kernel: release(), seed, sample: values.sample, rows };
+  writeFileSync(values.json, `${JSON.stringify(run, undefined, 1)}\n`);
 }
 process.exitCode = failures.length > 0 ? 1 : 0;
 
