@@ -214,6 +214,26 @@ for (const backend of [image, directory]) {
     }),
   );
 
+  test(named("of a volume whose folder was moved away and linked, a removal takes the link alone"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      const place = join(folder, "volumes", made.key);
+      const elsewhere = await mkdtemp(join(tmpdir(), "holdfast-test-"));
+      const [there, planted] = [join(elsewhere, "there"), join(folder, "building", `volume-${made.key}-00-4096`)];
+      await rename(place, there);
+      await symlink(there, place);
+      await symlink(there, planted);
+      const before = await readdir(there);
+      await pool.remove(made);
+      for (let n = 0; n < 100 && (await listAside(folder, "trash")).length > 0; n++) await setTimeout(10);
+      await pool.recover();
+      for (const where of ["trash", "building"] as const) assert.deepEqual(await listAside(folder, where), []);
+      assert.deepEqual(await readdir(there), before);
+      await rm(elsewhere, { recursive: true });
+    }),
+  );
+
   test(named("a pool that is not there is unavailable, never empty"), () =>
     withPool(async (open, folder) => {
       const pool = await open();

@@ -100,6 +100,11 @@ export async function discardAside(aside: Aside): Promise<void> {
  */
 async function removedAtOnce(path: string): Promise<boolean> {
   try {
+    // Where somebody put a link in a volume's place, the link goes: what it leads to lies outside of the pool.
+    if (!(await lstat(path)).isDirectory()) {
+      await unlink(path);
+      return true;
+    }
     const entries = await readdir(path, { withFileTypes: true });
     for (const entry of entries) if (entry.isDirectory()) await rmdir(join(path, entry.name));
     await Promise.all(entries.filter((entry) => !entry.isDirectory()).map((entry) => unlink(join(path, entry.name))));

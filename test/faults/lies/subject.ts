@@ -16,6 +16,7 @@ export class Subject {
   /** Everywhere it was tried to be used, to be let go once that is possible. */
   readonly #seats: Seat[] = [];
   #count = 0;
+  #shows = true;
 
   private constructor(world: World, name: string, volume: Volume, snapshotId: string | undefined) {
     this.#world = world;
@@ -52,10 +53,11 @@ export class Subject {
 
   /**
    * Everything that can be asked of it but its end. Each is answered, or refused in the domain's words; a use that comes
-   * about shows what was written.
+   * about shows what was written, unless it `may` show anything.
    */
-  async ask(): Promise<void> {
+  async ask(may: "its own" | "anything" = "its own"): Promise<void> {
     this.#count += 1;
+    this.#shows = may === "its own";
     const { controller, node } = this.#world.driver.client;
     const { volumeId } = this.volume;
     const label = `${this.name}-${this.#count}`;
@@ -104,7 +106,7 @@ export class Subject {
       answer = await answered(`${step} ${what}`, () => seat[step]());
       if (!answer.done) break;
     }
-    if (answer?.done) seat.holds(this.name);
+    if (answer?.done && this.#shows) seat.holds(this.name);
     for (const step of ["unpublish", "unstage", "detach"] as const) {
       await answered(`${step} ${what}`, () => seat[step]());
     }
