@@ -5,7 +5,7 @@ import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
 import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
 import { Answering } from "./answering.ts";
-import type { Call, ControllerRules, Features, NodeRules, Readiness } from "./api.ts";
+import type { Call, ControllerRules, Features, NodeRules, PublishRequest, Readiness, StageRequest } from "./api.ts";
 import { Asking } from "./asking.ts";
 import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
@@ -16,6 +16,7 @@ import { explain } from "./explain.ts";
 import { forceDetach } from "./force-detach.ts";
 import { isEphemeral } from "./inline-attributes.ts";
 import { Ledger } from "./ledger.ts";
+import { OwnPlaces } from "./own-places.ts";
 import { PoolSet } from "./pool-set.ts";
 import { PublishRules } from "./publishing.ts";
 import { SnapshotRules } from "./snapshots.ts";
@@ -78,7 +79,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   const watch = options.opensVolumes === false ? () => undefined : (pool: Pool) => answering.watch(pool);
   return {
     controller: controllerRules(context, slots, options),
-    node: nodeRules(context, options),
+    node: nodeRules(context, slots, options),
     readiness: { ready: () => readiness(slots) },
     start: () => recover(context, slots, watch),
     forceDetach: (id, call, how = {}) => forceDetach(context, id, call, how.unfenced ?? false),
@@ -124,21 +125,32 @@ function controllerRules(context: Context, slots: readonly PoolSlot[], options: 
   };
 }
 
-function nodeRules(context: Context, options: DriverOptions): NodeRules {
+function nodeRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): NodeRules {
+  const places = new OwnPlaces(slots.map((slot) => slot.config.path));
   const staging = new StageRules(context);
   const publishing = new PublishRules(context);
   const using = new UseRules(context, options.controllerExpansion === false);
   const ephemeral = new EphemeralRules(context, staging);
+  const stage = async (request: StageRequest, call: Call) => {
+    places.refuse("staging_target_path", request.stagingPath);
+    await staging.stage(request, call);
+  };
+  const unstage = async (asked: { readonly id: string; readonly stagingPath: string }, call: Call) => {
+    places.refuse("staging_target_path", asked.stagingPath);
+    await staging.unstage(asked, call);
+  };
+  const publish = async (request: PublishRequest, call: Call) => {
+    places.refuse("target_path", request.targetPath);
+    await (isEphemeral(request.context) ? ephemeral : publishing).publish(request, call);
+  };
   const unpublish = async (asked: { readonly id: string; readonly targetPath: string }, call: Call) => {
+    places.refuse("target_path", asked.targetPath);
     if (!(await ephemeral.unpublish(asked, call))) await publishing.unpublish(asked, call);
   };
   return {
-    stage: (request, call) => explained(staging.stage(request, call), call),
-    unstage: (asked, call) => explained(staging.unstage(asked, call), call),
-    publish: (request, call) => {
-      const rules = isEphemeral(request.context) ? ephemeral : publishing;
-      return explained(rules.publish(request, call), call);
-    },
+    stage: (request, call) => explained(stage(request, call), call),
+    unstage: (asked, call) => explained(unstage(asked, call), call),
+    publish: (request, call) => explained(publish(request, call), call),
     unpublish: (asked, call) => explained(unpublish(asked, call), call),
     stats: (asked, call) => explained(using.stats(asked), call),
     expand: (asked, call) => explained(using.expand(asked, call), call),
