@@ -155,8 +155,9 @@ export class Shelf<T extends Entry> {
     try {
       identity = identityOf(this.#isHot(key) ? lstatSync(path, { bigint: true }) : await lstat(path, { bigint: true }));
     } catch (error) {
-      if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
       this.#cache.delete(key);
+      if (hasCode(error, "ELOOP")) throw damaged(path, "its folder is a symbolic link that leads nowhere", error);
+      if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
       await this.#explainAbsence(key);
       return undefined;
     }

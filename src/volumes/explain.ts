@@ -9,6 +9,10 @@ import { Problem } from "../pools/problem.ts";
 const meanings: Readonly<Record<string, ProblemName>> = {
   ENOSPC: "POOL_FULL",
   EDQUOT: "POOL_FULL",
+  // Paths of requests are checked where they are used, so these are of something strange in the pool.
+  ELOOP: "RECORD_DAMAGED",
+  EISDIR: "RECORD_DAMAGED",
+  ENXIO: "RECORD_DAMAGED",
   EROFS: "POOL_UNAVAILABLE",
   EIO: "POOL_UNAVAILABLE",
   ESTALE: "POOL_UNAVAILABLE",

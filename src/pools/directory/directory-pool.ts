@@ -3,7 +3,7 @@
  * the folders are subvolumes, with snapshots and clones, and with enforced sizes where quotas are on; elsewhere a size is a
  * promise that is accounted for and not enforced.
  */
-import { stat } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { filesystemSpace } from "../../host/copies.ts";
 import type { Limits } from "../accounting.ts";
 import { FolderPool, type PoolPlace } from "../folder-pool.ts";
@@ -100,8 +100,9 @@ export class DirectoryPool extends FolderPool implements Pool {
 
   async open(volume: Volume): Promise<Opened> {
     const path = this.#data(volume);
-    const there = await stat(path).catch(() => undefined);
-    if (!there?.isDirectory()) throw new Problem("CONTENT_LOST", `the folder ${path} is not there`);
+    // Not a link: what that leads to lies elsewhere, and is perhaps another volume's.
+    const there = await lstat(path).catch(() => undefined);
+    if (!there?.isDirectory()) throw new Problem("CONTENT_LOST", `${path} is not there, or is no folder`);
     return { gives: "directory", path, release: () => undefined };
   }
 

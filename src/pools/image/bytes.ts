@@ -1,6 +1,6 @@
 /** The files behind volumes: made, copied and grown; copies and growth are durable when the call returns (names are the caller's). */
 import { closeSync, constants, ftruncate } from "node:fs";
-import { stat } from "node:fs/promises";
+import { lstat, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { reflink, sparseCopy } from "../../host/copies.ts";
 import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
@@ -23,10 +23,13 @@ export async function makeImage(path: string, size: number, thick: boolean): Pro
 
 /** Bytes. Throws CONTENT_LOST for a file that is gone, or shorter than what its record says. */
 export async function sizeOf(path: string, atLeast: number): Promise<number> {
-  const { size } = await stat(path).catch((error: unknown) => {
+  const there = await lstat(path).catch((error: unknown) => {
     if (!hasCode(error, "ENOENT")) throw error;
     throw new Problem("CONTENT_LOST", `the file ${path} is not there`, { cause: error });
   });
+  // A link's file, or a device, is perhaps another volume's.
+  if (!there.isFile()) throw new Problem("CONTENT_LOST", `${path} is not a file`);
+  const { size } = there;
   if (size < atLeast) {
     throw new Problem("CONTENT_LOST", `the file ${path} has ${size} bytes and its record says ${atLeast}`);
   }

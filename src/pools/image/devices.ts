@@ -2,8 +2,8 @@
  * Image files as loop devices on this node. Which device carries which file is asked of the kernel, by device and inode
  * number; what is remembered here is only where to look first.
  */
-import { type BigIntStats, statSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { type BigIntStats, lstatSync } from "node:fs";
+import { lstat, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { forbidDiscards } from "../../host/discard.ts";
@@ -220,7 +220,7 @@ export class Devices {
 
 async function identify(data: string): Promise<FileIdentity> {
   try {
-    return identityOf(await stat(data, { bigint: true }));
+    return identityOf(data, await lstat(data, { bigint: true }));
   } catch (error) {
     throw explained(data, error);
   }
@@ -228,13 +228,15 @@ async function identify(data: string): Promise<FileIdentity> {
 
 function identifyNow(data: string): FileIdentity {
   try {
-    return identityOf(statSync(data, { bigint: true }));
+    return identityOf(data, lstatSync(data, { bigint: true }));
   } catch (error) {
     throw explained(data, error);
   }
 }
 
-function identityOf(stats: BigIntStats): FileIdentity {
+function identityOf(data: string, stats: BigIntStats): FileIdentity {
+  // A link's file, or a device, is perhaps another volume's.
+  if (!stats.isFile()) throw new Problem("CONTENT_LOST", `${data} is not a file`);
   return { dev: stats.dev, ino: stats.ino, size: Number(stats.size) };
 }
 
