@@ -9,7 +9,7 @@ export type Answer<T> = { readonly done: true; readonly value: T } | { readonly 
 
 /**
  * An answer in time, or an error in the domain's own words. Fails when there is none, when the driver is surprised
- * ("an unexpected error"), or when the connection ends.
+ * (INTERNAL), or when the connection ends.
  */
 export async function answered<T>(what: string, call: () => Promise<T>): Promise<Answer<T>> {
   try {
@@ -18,7 +18,7 @@ export async function answered<T>(what: string, call: () => Promise<T>): Promise
     if (!(error instanceof CsiError)) throw error;
     const told = `${what}: ${error.code}: ${error.message}`;
     assert.match(error.message, /\[[A-Z_]+\]$/, `no error of the driver's catalogue: ${told}`);
-    assert.doesNotMatch(error.message, /an unexpected error/, `the driver is surprised: ${told}`);
+    assert.doesNotMatch(error.message, /\[INTERNAL\]$/, `the driver is surprised: ${told}`);
     return { done: false, error };
   }
 }

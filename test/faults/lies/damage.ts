@@ -9,7 +9,7 @@ export interface Damage {
   /** What it says can be true: that the volume is as large as all of the pool. Then nothing new fits beside it. */
   readonly fills?: boolean;
   /** Puts it at `path`, where nothing is. */
-  put(path: string, about: About): void;
+  readonly put: (path: string, about: About) => void;
 }
 
 export interface About {
