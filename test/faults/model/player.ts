@@ -74,6 +74,7 @@ class Player {
     const [only] = step.together;
     if (only && step.together.length === 1 && !step.strike) await this.#alone(only);
     else await this.#together(step.together, step.strike);
+    if (step.again) for (const { call } of step.together) await this.#alone({ call });
   }
 
   /** What nobody knows is found out; all data is read, all snapshots are restored and read; then all is taken away. */
@@ -227,7 +228,9 @@ class Player {
   /** Not what the pool cannot do, and no use of a target that is not surely there, or that another call takes away. */
   #wanted(call: Call, beside: readonly Call[]): boolean {
     const { kind } = this.#world;
-    if (this.#storm && (call.rpc === "list" || call.rpc === "listSnapshots")) return false;
+    // A listing is read entry by entry: beside other calls it is no state that ever was.
+    const lists = call.rpc === "list" || call.rpc === "listSnapshots";
+    if (lists && (this.#storm || beside.length > 0)) return false;
     if (call.rpc === "attach" || call.rpc === "detach") return kind.shared;
     if (call.rpc === "grow" || call.rpc === "nodeGrow") return kind.grows;
     const copies =
@@ -236,7 +239,8 @@ class Player {
     if (call.rpc !== "write" && call.rpc !== "read") return true;
     const takesAway = (other: Call) =>
       ["unpublish", "unstage", "publish"].includes(other.rpc) && "volume" in other && other.volume === call.volume;
-    if (beside.some(takesAway)) return false;
+    const same = (other: Call) => other.rpc === "write" && call.rpc === "write" && other.seed === call.seed;
+    if (beside.some((other) => takesAway(other) || same(other))) return false;
     if (call.rpc === "read" && beside.some((other) => other.rpc === "write" && other.volume === call.volume))
       return false;
     return this.#judge.possible().every((state) => {

@@ -164,7 +164,7 @@ function used(
       if (volume.staged !== call.at) return refuse("NOT_FOUND");
       return [...refuse("OK"), ...(traits.mayRefuseGrowth ? refuse("FAILED_PRECONDITION") : [])];
     case "write":
-      return [["OK", { ...volume, data: [...volume.data, call.seed].sort((a, b) => a - b) }]];
+      return [["OK", { ...volume, data: [...new Set([...volume.data, call.seed])].sort((a, b) => a - b) }]];
     case "read":
       return [["OK", volume, volume.data.join()]];
   }

@@ -1,6 +1,6 @@
 /** A script of calls: what fast-check makes up, shrinks, and what a found failure is written down as. */
 import fc from "fast-check";
-import { type Call, inWords, places, type Size, snapshotSlots, type VolumeSlot, volumeSlots } from "./calls.ts";
+import { type Call, inWords, isSnapshot, places, type Size, type SnapshotSlot, type VolumeSlot } from "./calls.ts";
 
 /** A call that is made `at` milliseconds after its step began, and whose caller may leave some milliseconds later. */
 export interface Timed {
@@ -9,9 +9,9 @@ export interface Timed {
   readonly leaves?: { readonly how: "cancels" | "deadline"; readonly afterMs: number };
 }
 
-/** Calls at once, and what happens to the driver meanwhile; or, as short words, calls one after another. */
+/** Calls at once, what happens to the driver meanwhile, and whether each is then repeated; or, as short words, calls one after another. */
 export type Step =
-  | { readonly together: readonly Timed[]; readonly strike?: Strike }
+  | { readonly together: readonly Timed[]; readonly strike?: Strike; readonly again?: boolean }
   | { readonly take: VolumeSlot }
   | { readonly release: VolumeSlot };
 
@@ -50,20 +50,24 @@ export function stepInWords(step: Step): string {
   });
   const strike = step.strike ? [`${step.strike.signal} after ${step.strike.afterMs} ms, and a new driver`] : [];
   const all = [...calls, ...strike];
-  return all.length > 1 ? `at once: ${all.join(" | ")}` : all.join("");
+  return `${all.length > 1 ? `at once: ${all.join(" | ")}` : all.join("")}${step.again ? "; then each again" : ""}`;
 }
 
-const volume = fc.constantFrom(...volumeSlots);
-const snapshot = fc.constantFrom(...snapshotSlots);
-/** Mostly the first, so that calls find what others made. */
+/** Mostly the first of all, so that calls find what others made. */
+const volume = fc.constantFrom<VolumeSlot>("a", "a", "a", "a", "b", "b", "c", "c");
+const snapshot = fc.constantFrom<SnapshotSlot>("p", "p", "p", "q");
 const place = fc.oneof(
-  { weight: 5, arbitrary: fc.constant(places[0]) },
+  { weight: 4, arbitrary: fc.constant(places[0]) },
   { weight: 1, arbitrary: fc.constant(places[1]) },
 );
 const size = fc.constantFrom<Size>(0, 0, 0, 1, 2, 3);
 const on = <R extends string>(...rpcs: R[]) => fc.record({ rpc: fc.constantFrom(...rpcs), volume });
 
-const copied = { rpc: fc.constant("create" as const), volume, from: fc.oneof(snapshot, volume) };
+const copied = {
+  rpc: fc.constant("create" as const),
+  volume: fc.constantFrom<VolumeSlot>("c", "c", "b", "a"),
+  from: fc.oneof(snapshot, volume),
+};
 const anyCall: fc.Arbitrary<Call> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ rpc: fc.constant("create" as const), volume, size }) },
   { weight: 4, arbitrary: fc.record(copied) },
@@ -79,7 +83,7 @@ const anyCall: fc.Arbitrary<Call> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ rpc: fc.constant("nodeGrow" as const), volume, at: place }) },
   {
-    weight: 3,
+    weight: 6,
     arbitrary: fc.record({
       rpc: fc.constant("publish" as const),
       volume,
@@ -109,12 +113,22 @@ const beside: fc.Arbitrary<Timed> = fc.oneof(
   { weight: 1, arbitrary: left },
 );
 const group = fc.array(beside, { minLength: 1, maxLength: 4, size: "max" });
+/** All on one volume: what must not run at once. */
+const rivals = fc
+  .tuple(volume, fc.array(beside, { minLength: 2, maxLength: 4, size: "max" }))
+  .map(([one, calls]) => calls.map((each) => ({ ...each, call: onto(each.call, one) })));
+const crowd = fc.oneof(group, rivals);
+
+function onto(call: Call, volume: VolumeSlot): Call {
+  if (call.rpc === "create" && call.from !== undefined) return isSnapshot(call.from) ? call : { ...call, from: volume };
+  return "volume" in call ? { ...call, volume } : call;
+}
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: fc.record({ together: fc.tuple(alone) }) },
-  { weight: 3, arbitrary: fc.record({ together: fc.tuple(left) }) },
-  { weight: 6, arbitrary: fc.record({ together: group }) },
-  { weight: 2, arbitrary: fc.record({ together: group, strike }) },
+  { weight: 3, arbitrary: fc.record({ together: fc.tuple(left), again: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ together: crowd }) },
+  { weight: 2, arbitrary: fc.record({ together: crowd, strike, again: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ take: volume }) },
   { weight: 2, arbitrary: fc.record({ release: volume }) },
 );

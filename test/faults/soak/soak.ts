@@ -58,7 +58,7 @@ async function run(pool: PoolKind, tries: Tries): Promise<void> {
 /** Without strikes of its own: here the driver is everybody's. */
 function scriptAt(seed: number, index: number): Script {
   const [script = []] = fc.sample(scripts, { seed: seed * 1_000_003 + index, numRuns: 1 });
-  return script.map((step) => ("together" in step ? { together: step.together } : step));
+  return script.map((step) => ("together" in step ? { together: step.together, again: step.again ?? false } : step));
 }
 
 class Load {
