@@ -69,7 +69,7 @@ function instants(pool: PoolKind, tries: Tries): Instant[] {
   const one = (kind: Kind, at: Instant["at"]): Instant => ({
     kind,
     caller: random.below(callers),
-    nth: 1 + random.below(3),
+    nth: 1 + random.below(tries.sample ? 1 : 3),
     at,
   });
   const kinds = kindsOf(pool);

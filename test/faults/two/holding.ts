@@ -175,6 +175,39 @@ const forceStage: Crossing = {
   },
 };
 
+/** The operator's command dies in the midst of it, several times, while the old node writes. */
+const forceKilled: Crossing = {
+  name: "force-killed",
+  on: fences,
+  async prepare(pair, name) {
+    const volume = await pair.create(0, name);
+    const old = await pair.hold(volume, "n1");
+    await old.put("before", 0);
+    const next = pair.place(volume, "n2");
+    return {
+      calls: [
+        async () => {
+          for (const ms of [150, 250, 350, 450, 550, 650, 750]) await pair.forceDetach(volume, ms);
+        },
+        () => old.put("during", 1),
+      ],
+      async check() {
+        await pair.forceDetach(volume);
+        await settled(() => next.attach(0));
+        await settled(() => next.take());
+        await next.holds(["before"], "during");
+        await next.put("new", 1);
+        await old.put("late", pair.kind.use === "block" ? 1 : 3);
+        await old.powerOff();
+        await pair.letGo(next);
+        await settled(() => old.release());
+        const again = await pair.hold(volume, "n1");
+        await again.holds(["before", "new"], "during");
+      },
+    };
+  },
+};
+
 export const holding: readonly Crossing[] = [
   attachBoth,
   detachStage("n1"),
@@ -183,4 +216,5 @@ export const holding: readonly Crossing[] = [
   attachDelete,
   forceWrite,
   forceStage,
+  forceKilled,
 ];

@@ -58,7 +58,7 @@ export const two: readonly Part[] = [
   ),
 ];
 
-/** Every crossing, with one of the processes killed. */
+/** Every crossing with one of the processes killed, and those of names and of holders also with nothing broken. */
 async function eachOnce(tries: Tries): Promise<void> {
   const [pool] = shared;
   if (!pool) throw new Error("there is no shared pool");
@@ -67,6 +67,10 @@ async function eachOnce(tries: Tries): Promise<void> {
     const point = `${crossing.name}:kill:${at % victims.length}`;
     await tries.try(point, () => pairs.with((pair, name) => killed(pair, crossing, name, tries.seed, point)));
   }
+  for (const crossing of crossings.filter(({ name }) => ["create-same", "attach-both"].includes(name)))
+    await tries.try(`${crossing.name}:plain`, () =>
+      pairs.with((pair, name) => plain(pair, crossing, name, tries.seed)),
+    );
   await pairs.end();
 }
 
@@ -74,9 +78,7 @@ async function all(pool: PoolKind, crossing: Crossing, tries: Tries): Promise<vo
   const pairs = new Pairs(pool, tries, {});
   for (let at = 0; at < plainTries; at += 1) {
     const point = `plain:${at}`;
-    await tries.try(point, () =>
-      pairs.with((pair, name) => cross(pair, crossing, name, new Random(tries.seed, point), (calls) => calls())),
-    );
+    await tries.try(point, () => pairs.with((pair, name) => plain(pair, crossing, name, tries.seed + at)));
   }
   for (let at = 0; at < killTries * victims.length; at += 1) {
     const point = `${at}:kill:${at % victims.length}`;
@@ -84,6 +86,10 @@ async function all(pool: PoolKind, crossing: Crossing, tries: Tries): Promise<vo
   }
   await pairs.end();
   await struck(pool, crossing, tries);
+}
+
+function plain(pair: Pair, crossing: Crossing, name: string, seed: number): Promise<void> {
+  return cross(pair, crossing, name, new Random(seed, crossing.name), (calls) => calls());
 }
 
 async function killed(pair: Pair, crossing: Crossing, name: string, seed: number, point: string): Promise<void> {

@@ -130,14 +130,18 @@ export class Pair {
     return (await this.controller(by).getCapacity({})).availableCapacity;
   }
 
-  /** The operator's word that its node is gone; again while another call is in its way. */
-  async forceDetach(volume: Volume): Promise<void> {
+  /** The operator's word that its node is gone; again while another call is in its way. `killedAfter`: it dies then, in milliseconds. */
+  async forceDetach(volume: Volume, killedAfter?: number): Promise<void> {
     const pool = poolArgument(this.kind, this.#world.disk.path);
     const words = ["volume", "detach", volume.volumeId, "--force", "--node-id", "c9", "--pool", pool];
     const end = performance.now() + 10_000;
     for (;;) {
-      const { code, stderr } = await attempt(holdfast, words);
-      if (code === 0) return;
+      const { code, stderr } = await attempt(
+        holdfast,
+        words,
+        killedAfter === undefined ? {} : { timeoutMs: killedAfter },
+      );
+      if (code === 0 || killedAfter !== undefined) return;
       if (!stderr.includes("OPERATION_RUNNING") || performance.now() > end)
         throw new Error(`detach --force: ${stderr}`);
     }
