@@ -103,7 +103,10 @@ export class CreateRules {
       finishCopy(device, latch, made, progress);
     const original = source?.volume;
     if (!original) {
-      return pool.create(made, { ...progress, finish, hold: (_maxMs, cut) => cut("idle") });
+      const hold = <T>(_maxMs: number, cut: (stillness: "idle") => Promise<T>) => cut("idle");
+      return pool
+        .create(made, { ...progress, finish, hold })
+        .catch((error: unknown) => unlessDeleted(pool, source, error));
     }
     // A copy of a volume holds that volume too, until the cut is made and the copy is whole.
     return this.#context.ledger.run(
@@ -115,4 +118,18 @@ export class CreateRules {
       { goesOn: true },
     );
   }
+}
+
+/**
+ * A snapshot is not held while it is copied, so that any number of copies is made at once. Whatever failed because it was
+ * deleted meanwhile failed for want of a source, and nothing was lost.
+ */
+async function unlessDeleted(pool: Pool, source: Source | undefined, error: unknown): Promise<never> {
+  const { snapshot } = source ?? {};
+  if (!snapshot) throw error;
+  const there = await pool.findSnapshot(snapshot.key).catch(() => snapshot);
+  if (there?.nonce === snapshot.nonce) throw error;
+  throw new Problem("SNAPSHOT_NOT_FOUND", `the snapshot ${shown(snapshot.name)} was deleted while it was copied`, {
+    cause: error,
+  });
 }

@@ -69,7 +69,7 @@ test("after a storm of operations by two controllers both sums are what is on th
     return seed;
   };
   const worker = async (rules: Rules): Promise<void> => {
-    for (let n = 0; n < 60; n++) await one(rules, random());
+    for (let n = 0; n < 30; n++) await one(rules, random());
   };
   await Promise.all(both.flatMap((rules) => [worker(rules), worker(rules), worker(rules)]));
   // What is being given back still counts: wait until it is done.
@@ -90,3 +90,28 @@ test("after a storm of operations by two controllers both sums are what is on th
   const promised = volumes + snapshots.entries.reduce((sum, each) => sum + each.size, 0);
   assert.equal((await capacity(first)).available, 2 * gibibyte - promised);
 });
+
+for (const [backend, disk] of [
+  ["image", "xfs"],
+  ["directory", "btrfs"],
+] as const) {
+  test(`pool ${backend}: a snapshot that one deletes while the other restores it is not found, and nothing is said to be lost`, async (t) => {
+    const scratch = scratchFor(t);
+    const { path } = await makePoolDisk(scratch, disk);
+    const first = await openRules(scratch, path, { backend });
+    const second = await openRules(scratch, path, { backend });
+    const { id } = await first.create("a");
+    const failed: string[] = [];
+    const round = async (n: number): Promise<void> => {
+      const snapshot = await first.snapshot(`s${n}`, id);
+      const restore = first.create(`copy-${n}`, undefined, { snapshot: snapshot.id }).catch((error: unknown) => {
+        failed.push(error instanceof Error && "code" in error ? String(error.code) : String(error));
+      });
+      // From before the copy begins to after its end.
+      for (let turn = 0; turn < 6 * n; turn += 1) await new Promise(setImmediate);
+      await Promise.all([restore, second.driver.controller.removeSnapshot(snapshot.id, call("DeleteSnapshot"))]);
+    };
+    for (let n = 0; n < 30; n += 1) await round(n);
+    assert.deepEqual([...new Set(failed)], ["SNAPSHOT_NOT_FOUND"]);
+  });
+}
