@@ -35,7 +35,8 @@ export function reflink(from: string | number, to: string | number): Promise<boo
   return withDescriptor(from, constants.O_RDONLY, (source) =>
     withDescriptor(to, constants.O_RDWR | constants.O_CREAT, async (target) => {
       try {
-        await ioctl({ syscall: "ioctl(FICLONE)", doing: `reflink ${from} to ${to}` }, target, FICLONE, source);
+        const doing = typeof from === "string" && typeof to === "string" ? { doing: `reflink ${from} to ${to}` } : {};
+        await ioctl({ syscall: "ioctl(FICLONE)", ...doing }, target, FICLONE, source);
         return true;
       } catch (error) {
         if (isSystemError(error, ...noReflink)) return false;

@@ -1,5 +1,5 @@
 /** What stands at the start of a block device, and whether anybody uses it. */
-import { constants, read } from "node:fs";
+import { closeSync, constants, read } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { closeFile, openFile } from "./files.ts";
@@ -16,9 +16,10 @@ async function withDevice<T>(path: string, flags: number, use: (fd: number) => P
   }
 }
 
-/** The first `bytes` of the device, less where it is smaller. */
-export function readHead(path: string, bytes: number): Promise<Buffer> {
-  return withDevice(path, constants.O_RDONLY, async (fd) => {
+/** The first `bytes` of the device, less where it is smaller. The caller keeps it open, or mounted, meanwhile. */
+export async function readHead(path: string, bytes: number): Promise<Buffer> {
+  const fd = await openFile(path, constants.O_RDONLY);
+  try {
     const buffer = Buffer.alloc(bytes);
     let at = 0;
     while (at < bytes) {
@@ -27,7 +28,9 @@ export function readHead(path: string, bytes: number): Promise<Buffer> {
       at += bytesRead;
     }
     return buffer.subarray(0, at);
-  });
+  } finally {
+    closeSync(fd); // not the last one, which would wait for what was written
+  }
 }
 
 /** Whether the first `bytes` read as zeros. */

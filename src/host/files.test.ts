@@ -21,6 +21,7 @@ import {
   createExclusively,
   preallocate,
   punch,
+  Replacement,
   renameNoReplace,
   SyncedDirectory,
   settleDirectories,
@@ -92,6 +93,38 @@ test("a directory that is synced often stays open for a moment, and one that too
   often.end();
   assert.deepEqual(opened(), []);
   rmdirSync(at("often"));
+});
+
+test("a replacement shows nothing before its moment, and one that is dropped leaves nothing", async () => {
+  mkdirSync(at("steps"));
+  const file = at("steps/record");
+  const seen = () => readdirSync(at("steps")).filter((name) => !name.startsWith("."));
+  const first = new Replacement(file, false);
+  first.fill("one");
+  await delay(20);
+  assert.deepEqual(seen(), []);
+  await first.place();
+  const second = new Replacement(file, true);
+  const third = new Replacement(file, true);
+  const fourth = new Replacement(file, true);
+  second.fill("two");
+  third.fill("three");
+  await Promise.all([third.drop(), fourth.drop()]);
+  await Promise.all([first.drop(), third.drop()]);
+  assert.equal(readFileSync(file, "utf8"), "one");
+  await second.place();
+  assert.equal(readFileSync(file, "utf8"), "two");
+  assert.deepEqual(readdirSync(at("steps")), ["record"]);
+  const nowhere = new Replacement(at("none/record"), false);
+  nowhere.fill("x");
+  await assert.rejects(nowhere.place(), { code: "ENOENT" });
+  await new Replacement(at("none/record"), false).drop();
+  mkdirSync(at("steps/folder"));
+  const refused = new Replacement(at("steps/folder"), false);
+  refused.fill("x");
+  await assert.rejects(refused.place(), { code: "EISDIR" });
+  assert.deepEqual(readdirSync(at("steps")), ["folder", "record"]);
+  rmSync(at("steps"), { recursive: true });
 });
 
 test("rename without replacing", async () => {

@@ -46,30 +46,31 @@ export async function sweepTemporaries(folder: string, olderThanMs = 10 * 60_000
   return removed;
 }
 
-async function writeAside(path: string, content: string | Uint8Array, durable: boolean): Promise<string> {
-  const aside = temporaryBeside(path);
-  await writeNew(aside, content, durable);
-  return aside;
-}
-
 /**
  * Makes the file (0600), whole, or leaves none. EEXIST when there is one. `durable`: each write returns when its data and
  * the size are on the disk (O_DSYNC, open(2)), which for the one write of a record is one turn less than a sync after it.
  */
 async function writeNew(path: string, content: string | Uint8Array, durable: boolean): Promise<void> {
-  const { O_CREAT, O_DSYNC, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | (durable ? O_DSYNC : 0);
-  const fd = await openFile(path, flags, 0o600);
+  const fd = await openNew(path, durable);
   try {
-    const bytes = typeof content === "string" ? Buffer.from(content) : content;
-    for (let at = 0; at < bytes.length; ) {
-      at += (await naming(path, writeBytes(fd, bytes, at, bytes.length - at, at))).bytesWritten;
-    }
+    await writeAll(fd, content, path);
   } catch (error) {
     await unlink(path).catch(() => undefined);
     throw error;
   } finally {
     closeSync(fd); // what was to be written is: nothing is left to wait for
+  }
+}
+
+function openNew(path: string, durable: boolean): Promise<number> {
+  const { O_CREAT, O_DSYNC, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  return openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | (durable ? O_DSYNC : 0), 0o600);
+}
+
+async function writeAll(fd: number, content: string | Uint8Array, path: string): Promise<void> {
+  const bytes = typeof content === "string" ? Buffer.from(content) : content;
+  for (let at = 0; at < bytes.length; ) {
+    at += (await naming(path, writeBytes(fd, bytes, at, bytes.length - at, at))).bytesWritten;
   }
 }
 
@@ -80,21 +81,83 @@ export function createDurably(path: string, content: string): Promise<void> {
 
 /** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
-  await replaceBy(await writeAside(path, content, true), path);
-  await syncDirectory(dirname(path));
+  const replacement = new Replacement(path, true);
+  replacement.fill(content);
+  await replacement.place();
 }
 
-/** As `writeDurably`, but only for as long as the machine runs: a power cut may leave the old content, none, or nothing. */
-export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  await replaceBy(await writeAside(path, content, false), path);
-}
+/**
+ * What `writeDurably` does, begun before its moment, so that its steps pass beside other work: the file aside is opened at
+ * once, `fill` may be called as soon as the content is known, and only `place` makes it seen. Whoever begins one ends it with
+ * `place` or `drop`. A crash leaves the file aside: see `sweepTemporaries`.
+ */
+export class Replacement {
+  readonly #path: string;
+  readonly #aside: string;
+  readonly #opened: Promise<number>;
+  /** The folder, for its sync; undefined: it need not be durable. */
+  readonly #folder: Promise<number> | undefined;
+  #filled: Promise<void> | undefined;
+  #ended = false;
 
-async function replaceBy(aside: string, path: string): Promise<void> {
-  try {
-    await rename(aside, path);
-  } catch (error) {
-    await unlink(aside).catch(() => undefined);
-    throw error;
+  /** Not `durable`: only for as long as the machine runs; a power cut may leave the old content, none, or nothing. */
+  constructor(path: string, durable: boolean) {
+    this.#path = path;
+    this.#aside = temporaryBeside(path);
+    this.#opened = openNew(this.#aside, durable);
+    this.#folder = durable ? openFile(dirname(path), constants.O_RDONLY | constants.O_NOFOLLOW) : undefined;
+    // Told when they are needed; nobody may ever ask.
+    for (const each of [this.#opened, this.#folder]) each?.catch(() => undefined);
+  }
+
+  /** Once. `place` waits for it and throws what it throws: ENOENT where the folder is not there. */
+  fill(content: string | Uint8Array): void {
+    this.#filled = this.#opened.then((fd) => writeAll(fd, content, this.#aside).finally(() => closeSync(fd)));
+    this.#filled.catch(() => undefined);
+  }
+
+  /** After `fill`. Readers see the new content when this returns, and where it is to be durable a power cut leaves it. */
+  async place(): Promise<void> {
+    this.#ended = true;
+    try {
+      await this.#opened;
+      await this.#named();
+      const folder = await this.#folder;
+      const path = dirname(this.#path);
+      if (folder !== undefined) await syncDirectory(path, () => naming(path, syncDescriptor(folder)));
+    } finally {
+      await this.#closeFolder();
+    }
+  }
+
+  async #named(): Promise<void> {
+    try {
+      await this.#filled;
+      await rename(this.#aside, this.#path);
+    } catch (error) {
+      await this.#remove();
+      throw error;
+    }
+  }
+
+  /** Instead of `place`: leaves nothing, whatever came of it so far. After it, it does nothing. */
+  async drop(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const fd = await this.#opened.catch(() => undefined);
+    if (this.#filled) await this.#filled.catch(() => undefined);
+    else if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) await this.#remove();
+    await this.#closeFolder();
+  }
+
+  async #closeFolder(): Promise<void> {
+    const folder = await this.#folder?.catch(() => undefined);
+    if (folder !== undefined) closeSync(folder);
+  }
+
+  async #remove(): Promise<void> {
+    await unlink(this.#aside).catch(() => undefined);
   }
 }
 
@@ -103,7 +166,8 @@ async function replaceBy(aside: string, path: string): Promise<void> {
  * link(2) arbitrates, and where its answer was lost (NFS) the link count of the file aside tells who won.
  */
 export async function createExclusively(path: string, content: string | Uint8Array): Promise<void> {
-  const aside = await writeAside(path, content, true);
+  const aside = temporaryBeside(path);
+  await writeNew(aside, content, true);
   try {
     await link(aside, path).catch(async (error: unknown) => {
       if ((await lstat(aside)).nlink !== 2) throw error;

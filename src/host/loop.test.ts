@@ -20,10 +20,10 @@ import { refusesWrites, setReadOnly } from "./device-writes.ts";
 import { isLocked } from "./locks.ts";
 import { attachLoop, BackingBusy, detachLoop, setCapacity } from "./loop.ts";
 import { findLoops, freeLoops, listLoops, loopFile, loopStatus } from "./loop-status.ts";
-import { fileSystemNumber, mountAt } from "./mount-at.ts";
+import { fileSystemNumber, mountAt, openMountAt } from "./mount-at.ts";
 import { mountsOf, propagation } from "./mount-table.ts";
 import { bind, mountDetached, mountFilesystem, unmount } from "./mounts.ts";
-import { makeTargetDirectory, makeTargetFile, removeTarget } from "./paths.ts";
+import { makeTargetDirectory, makeTargetFile, openCached, removeTarget, TargetPlace } from "./paths.ts";
 import { deviceSize } from "./stats.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-loop-"));
@@ -158,6 +158,22 @@ test("a file system is mounted, bound read-only, and its device goes with the la
   const pub = await mountAt(at("pub"));
   assert.equal(pub?.readonly, true);
   assert.throws(() => writeFileSync(at("pub/x"), ""), { code: "EROFS" });
+
+  // What was looked at is what is bound, whatever its path leads to by then.
+  const seen = await openMountAt(at("stage"));
+  assert.deepEqual(seen.mount, await mountAt(at("stage")));
+  closeSync(await makeTargetDirectory(at("copy")));
+  await bind({ source: at("none"), from: seen.fd, target: at("copy") });
+  closeSync(seen.fd);
+  assert.deepEqual((await mountAt(at("copy")))?.inode, stage.inode);
+  assert.equal(await unmount(at("copy")), true);
+  const plain = await openMountAt(at("copy"));
+  assert.equal(plain.mount, undefined);
+  closeSync(plain.fd);
+  symlinkSync(at("stage"), at("way"));
+  await assert.rejects(openMountAt(at("way")), { code: "ELOOP" });
+  assert.equal(await mountAt(at("way")), undefined);
+  await assert.rejects(mountAt(at("none")), { code: "ENOENT" });
   writeFileSync(at("stage/x"), "");
   await assert.rejects(bind({ source: at("stage"), target: at("pub"), flags: ["discard"] }), { code: "EINVAL" });
 
@@ -204,6 +220,20 @@ test("targets: no symlinks, no missing parents, nothing recursive", async () => 
   await assert.rejects(makeTargetFile(at("real")), { code: "EISDIR" });
   closeSync(await makeTargetDirectory(at("real/t")));
   closeSync(await makeTargetDirectory(at("real/t")));
+  // What the kernel has just looked at is opened at once; what is not there, or is refused, is left to whoever may wait.
+  const known = openCached(at("real/t"), constants.O_DIRECTORY);
+  assert.ok(known !== undefined);
+  closeSync(known);
+  assert.equal(openCached(at("real/none"), constants.O_DIRECTORY), undefined);
+  const place = new TargetPlace(at("real/t2"));
+  const made = await place.make("directory");
+  assert.ok(made !== undefined);
+  closeSync(made);
+  assert.equal(await place.make("directory"), undefined);
+  assert.equal(await place.make("file"), undefined);
+  assert.equal(await place.removeEmptyDirectory(), true);
+  assert.equal(await place.removeEmptyDirectory(), false);
+  await place.close();
   await assert.rejects(removeTarget(at("real")), { code: "ENOTEMPTY" });
   assert.equal(await unmount(at("alias")), false);
   assert.equal(await unmount(at("none")), false);

@@ -64,12 +64,24 @@ export interface LoopDevice {
  * the device, also when this process is killed. @throws BackingBusy, SystemError
  */
 export async function attachLoop(options: AttachOptions): Promise<LoopDevice> {
-  const backing = await openBacking(options.path, options.readonly ?? false);
+  const control = openSync("/dev/loop-control", constants.O_RDWR);
+  // A number is looked for while the file is being opened.
+  const claim = claimNumber(control);
+  claim.catch(() => undefined);
+  let used = false;
   try {
-    if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
-    return await configureFree(backing, options);
+    const backing = await openBacking(options.path, options.readonly ?? false);
+    try {
+      if (!tryLock(backing, options.path)) throw new BackingBusy(options.path);
+      used = true;
+      return await configureFree(control, claim, backing, options);
+    } finally {
+      closeSync(backing); // nothing was written through it
+    }
   } finally {
-    closeSync(backing); // nothing was written through it
+    const number = await claim.catch(() => undefined);
+    if (!used && number !== undefined) claimed.delete(number);
+    closeSync(control);
   }
 }
 
@@ -86,24 +98,24 @@ async function openBacking(path: string, readonly: boolean): Promise<number> {
 /** Numbers that calls of this process are about to configure. */
 const claimed = new Set<number>();
 
-async function configureFree(backing: number, options: AttachOptions): Promise<LoopDevice> {
-  const control = openSync("/dev/loop-control", constants.O_RDWR);
-  try {
-    for (let attempt = 0; ; attempt++) {
-      const number = await claimNumber(control);
-      try {
-        if (discardsForbidden(number) || refusesWrites(number)) await renew(control, number);
-        return await configure(`/dev/loop${number}`, number, backing, options);
-      } catch (error) {
-        // Another process took the number between the two calls, or it is still being freed.
-        if (attempt >= 500 || !isSystemError(error, "EBUSY", "ENXIO", "ENODEV")) throw error;
-        if (attempt % 8 === 7) await delay(Math.random() * 5);
-      } finally {
-        claimed.delete(number);
-      }
+async function configureFree(
+  control: number,
+  first: Promise<number>,
+  backing: number,
+  options: AttachOptions,
+): Promise<LoopDevice> {
+  for (let attempt = 0; ; attempt++) {
+    const number = await (attempt === 0 ? first : claimNumber(control));
+    try {
+      if (discardsForbidden(number) || refusesWrites(number)) await renew(control, number);
+      return await configure(`/dev/loop${number}`, number, backing, options);
+    } catch (error) {
+      // Another process took the number between the two calls, or it is still being freed.
+      if (attempt >= 500 || !isSystemError(error, "EBUSY", "ENXIO", "ENODEV")) throw error;
+      if (attempt % 8 === 7) await delay(Math.random() * 5);
+    } finally {
+      claimed.delete(number);
     }
-  } finally {
-    closeSync(control);
   }
 }
 

@@ -1,7 +1,9 @@
 /** What is mounted at a path, in microseconds whatever the number of mounts: statx(2) and statmount(2). */
 
+import { closeSync, constants } from "node:fs";
 import { statmount, statx, statxNow } from "./mount-calls.ts";
 import { listMounts, type MountLine, mountOf } from "./mount-table.ts";
+import { O_PATH, openCached, openWithoutSymlinks } from "./paths.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
 export interface Mount {
@@ -30,6 +32,7 @@ const STATX_MNT_ID_UNIQUE = 0x4000;
 const STATX_MNT_ID = 0x1000;
 const STATX_BASIC = 0x7ff;
 const STATX_ATTR_MOUNT_ROOT = 0x2000n;
+const wanted = STATX_BASIC | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
 const SB_BASIC = 0x1;
 const MNT_BASIC = 0x2;
 const MNT_ROOT = 0x8;
@@ -40,9 +43,55 @@ const FS_TYPE = 0x20;
  * at its end is not followed. ENOENT passes; a missing path is not "nothing mounted".
  */
 export async function mountAt(path: string): Promise<Mount | undefined> {
+  const fd = openCached(path, constants.O_NOFOLLOW);
+  if (fd === undefined) return described(path, () => statx(path, wanted));
+  try {
+    return await described(path, () => statxOpen(fd));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * The same of an absolute path without symlinks, which stays open (O_PATH) whatever is there: what is asked of the descriptor afterwards
+ * is asked of what was looked at. The caller closes it. Beside the errors of `mountAt`: ELOOP.
+ */
+export async function openMountAt(path: string): Promise<{ readonly fd: number; readonly mount: Mount | undefined }> {
+  const fd = await openWithoutSymlinks(path, O_PATH);
+  try {
+    return { fd, mount: await described(path, () => statxOpen(fd)) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** File systems of this machine that answer for what is open from memory; any other may ask a server, or a process that hangs. */
+const answersAtOnce = new Set(["ext4", "xfs", "btrfs", "tmpfs", "devtmpfs"]);
+
+/** statx(2) of what is open (O_PATH): on this thread where nothing has to be waited for. */
+async function statxOpen(fd: number): Promise<Buffer> {
+  // Of the mount alone, which the kernel knows without its file system.
+  const x = statxNow(fd, STATX_MNT_ID_UNIQUE);
+  if ((x.readUInt32LE(0) & STATX_MNT_ID_UNIQUE) === 0) return statx(fd, wanted);
+  const root = (x.readBigUInt64LE(8) & STATX_ATTR_MOUNT_ROOT) !== 0n;
+  if (!root) return x;
+  return answersAtOnce.has(fsTypeOf(x.readBigUInt64LE(144))) ? statxNow(fd, wanted) : statx(fd, wanted);
+}
+
+/** Empty: it is not told. */
+function fsTypeOf(mount: bigint): string {
+  try {
+    return text(statmount(mount, FS_TYPE), 36);
+  } catch {
+    return "";
+  }
+}
+
+async function described(path: string, ask: () => Promise<Buffer>): Promise<Mount | undefined> {
   let x: Buffer;
   try {
-    x = await statx(path, STATX_BASIC | STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+    x = await ask();
   } catch (error) {
     // A file system that shut down, or whose server is gone, answers for nothing any more; it is mounted all the same.
     const broken = isSystemError(error, "EIO", "ESTALE", "ENOTCONN", "ESHUTDOWN", "EUCLEAN", "ENODEV", "EHOSTDOWN");
@@ -95,16 +144,18 @@ const attributes: readonly (readonly [bigint, string])[] = [
 
 type Root = Pick<Mount, "device" | "inode">;
 
+/** A text of struct statmount, whose place stands at `offset`. */
+function text(s: Buffer, offset: number): string {
+  const start = 512 + s.readUInt32LE(offset);
+  return s.subarray(start, s.indexOf(0, start)).toString();
+}
+
 function fromStatmount(id: bigint, s: Buffer, root: Root): Mount {
-  const text = (offset: number) => {
-    const start = 512 + s.readUInt32LE(offset);
-    return s.subarray(start, s.indexOf(0, start)).toString();
-  };
   const attr = s.readBigUInt64LE(64);
   return {
     id,
-    root: text(104),
-    fsType: text(36),
+    root: text(s, 104),
+    fsType: text(s, 36),
     major: s.readUInt32LE(16),
     minor: s.readUInt32LE(20),
     readonly: (attr & 1n) !== 0n || (s.readUInt32LE(32) & 1) !== 0,

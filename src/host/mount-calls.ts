@@ -79,10 +79,18 @@ export function fsmount(fd: number, attributes: number): number {
   return call({ syscall: "fsmount" }, sFsmount, nr.fsmount, fd, 1, attributes);
 }
 
+const OPEN_TREE_CLONE = 1;
+
 /** A detached copy of the mount at the path. */
 export function openTreeClone(path: string): Promise<number> {
-  const flags = 1 | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
   return callAsync({ syscall: "open_tree", path }, ordinary, undefined, sOpenTree, nr.openTree, AT_FDCWD, path, flags);
+}
+
+/** A detached copy of what `fd` is open on (O_PATH). No path is looked up and no disk is asked, so it runs on this thread. */
+export function cloneOpenTree(fd: number, path: string): number {
+  const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+  return call({ syscall: "open_tree", path }, sOpenTree, nr.openTree, fd, "", flags);
 }
 
 /**
@@ -96,8 +104,10 @@ export function moveMount(fd: number, targetFd: number, target: string): void {
   call(about, sMoveMount, nr.moveMount, fd, "", targetFd, "", fromEmpty | toEmpty);
 }
 
-/** Also makes the mount private: it takes part in no propagation but that of the place where it is attached. */
-/** Of a mount that nobody sees yet: no disk is asked. */
+/**
+ * Of a mount that nobody sees yet: no disk is asked. Also makes the mount private: it takes part in no propagation but that
+ * of the place where it is attached.
+ */
 export function mountSetattr(fd: number, set: number, clear: number): void {
   const attr = Buffer.alloc(32);
   attr.writeBigUInt64LE(BigInt(set), 0);
@@ -123,12 +133,16 @@ export function openat2Now(about: About, dirfd: number, path: string, flags: num
   return call(about, sOpenat2, nr.openat2, dirfd, path, how, 24);
 }
 
-/** statx(2) without following a link at the end and without asking a server: offsets as in struct statx. */
-export async function statx(path: string, mask: number, lane: Lane = ordinary): Promise<Buffer> {
+/**
+ * statx(2) of a path, or of what a descriptor is open on, without following a link at the end and without asking a server:
+ * offsets as in struct statx.
+ */
+export async function statx(at: string | number, mask: number, lane: Lane = ordinary): Promise<Buffer> {
   // The kernel fills all of it.
   const buffer = Buffer.allocUnsafe(256);
   const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-  await callAsync({ syscall: "statx", path }, lane, undefined, cStatx, AT_FDCWD, path, flags, mask, buffer);
+  const [fd, path, more] = typeof at === "string" ? [AT_FDCWD, at, 0] : [at, "", AT_EMPTY_PATH];
+  await callAsync({ syscall: "statx", path }, lane, undefined, cStatx, fd, path, flags | more, mask, buffer);
   return buffer;
 }
 

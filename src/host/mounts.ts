@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { closeFile } from "./files.ts";
 import { abandonable } from "./lane.ts";
 import {
+  cloneOpenTree,
   fsconfigCreate,
   fsconfigFlag,
   fsconfigSource,
@@ -136,6 +137,8 @@ function contextLog(context: number): string {
 export interface BindOptions {
   /** A directory, a file or a device node. Only its own mount is taken, not those below it. */
   readonly source: string;
+  /** A descriptor of the source (O_PATH), which stays the caller's; absent: it is looked up. */
+  readonly from?: number;
   /** An existing directory, or file where the source is one, without symlinks in its path. */
   readonly target: string;
   /** A descriptor of the target (O_PATH), which stays the caller's; absent: it is opened. */
@@ -157,7 +160,8 @@ export async function bind(options: BindOptions): Promise<void> {
   const attributes = set | (options.readonly ? MOUNT_ATTR.ro : 0);
   const target = options.at ?? (await openWithoutSymlinks(options.target, O_PATH));
   try {
-    const tree = await openTreeClone(options.source);
+    const { source, from } = options;
+    const tree = from === undefined ? await openTreeClone(source) : cloneOpenTree(from, source);
     try {
       // A copy of a shared mount is its peer: what is mounted below one would appear below the other, as a pod's own mount
       // inside its volume in the pool's folder.

@@ -4,14 +4,24 @@
  */
 import { access, constants, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sweepTemporaries, writeDurably } from "../host/files.ts";
+import { Replacement, sweepTemporaries } from "../host/files.ts";
 import { keepSpareLocks, lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
 import { Inventory, inTurns } from "./inventory.ts";
 import { readMarker } from "./marker.ts";
-import type { Key, KeyedPage, Latch, NewSnapshot, NewVolume, PoolCapacity, Snapshot, Volume } from "./pool.ts";
+import type {
+  Key,
+  KeyedPage,
+  Latch,
+  NewSnapshot,
+  NewVolume,
+  PoolCapacity,
+  PreparedLatch,
+  Snapshot,
+  Volume,
+} from "./pool.ts";
 import { Presence } from "./presence.ts";
 import { Problem } from "./problem.ts";
 import { noteRecent, readIfThere, readLocal } from "./record.ts";
@@ -123,9 +133,18 @@ export abstract class FolderPool {
   }
 
   async setLatch(volume: Volume, latch: Latch): Promise<void> {
+    await this.prepareLatch(volume, latch).set();
+  }
+
+  prepareLatch(volume: Volume, latch: Latch): PreparedLatch {
     const path = this.volumes.path(volume.key, latchName);
-    await writeDurably(path, encodeLatch(latch));
-    noteRecent(path);
+    const replacement = new Replacement(path, true);
+    replacement.fill(encodeLatch(latch));
+    const set = async () => {
+      await replacement.place();
+      noteRecent(path);
+    };
+    return { set, drop: () => replacement.drop() };
   }
 
   /** The latch of an entry that is still aside; blank is the absence of one. Gives the files that are to be made durable. */
@@ -159,16 +178,19 @@ export abstract class FolderPool {
     }
   }
 
-  /** A snapshot likewise. `cut` fills its aside, durably, and says what the bytes are. */
+  /** A snapshot likewise. `cut` fills its aside, says what the bytes are, and names the files of it that are not durable yet. */
   protected async makeSnapshot(
     snapshot: NewSnapshot,
     source: Volume,
     sourceId: string,
-    cut: (aside: Aside) => Promise<{ readonly fsType: string; readonly latch: Latch }>,
+    cut: (aside: Aside) => Promise<{
+      readonly content: { readonly fsType: string; readonly latch: Latch };
+      readonly files?: readonly string[];
+    }>,
   ): Promise<Snapshot> {
     const aside = await this.accounting.promise("snapshot", snapshot.key, source.size);
     try {
-      const content = await cut(aside);
+      const { content, files } = await cut(aside);
       const made: Snapshot = {
         ...snapshot,
         origin: { kind: "volume", id: sourceId, key: source.key, nonce: source.nonce },
@@ -177,7 +199,7 @@ export abstract class FolderPool {
         access: source.access,
         ...content,
       };
-      await this.snapshots.appear(aside, made);
+      await this.snapshots.appear(aside, made, files);
       this.inventory.present("snapshot", made.key, made.size);
       this.inventory.reclaimed(aside.path);
       return made;

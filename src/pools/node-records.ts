@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { settleDirectories, syncDirectory, writeDurably, writeWhole } from "../host/files.ts";
+import { Replacement, settleDirectories, syncDirectory } from "../host/files.ts";
 import { encodeRecord, hasCode, isRecent, noteRecent, RecordReader, readIfThere, readLocal } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
@@ -29,6 +29,16 @@ export interface StageRecord {
   /** The file system's device number, "major:minor", once it is mounted; empty: none. */
   readonly fileSystem: string;
   readonly targets: readonly Target[];
+}
+
+/** A record on its way, with the steps of a `Replacement`. */
+export interface Note {
+  /** Once, as soon as it is known what it says. */
+  fill(record: StageRecord): void;
+  /** After `fill`: as `write` returns. */
+  place(): Promise<void>;
+  /** Instead of `place`. */
+  drop(): Promise<void>;
 }
 
 /** A mount that was frozen, or was about to be. */
@@ -58,7 +68,15 @@ export class NodeRecords {
 
   /** Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. */
   async write(record: StageRecord): Promise<void> {
-    await this.#put(`${record.key}.json`, encodeRecord({ boot, ...record }));
+    const note = this.begin(record.key);
+    note.fill(record);
+    await note.place();
+  }
+
+  /** The same in steps, so that what must be done before its moment is done beside other work. */
+  begin(key: string): Note {
+    const { fill, place, drop } = this.#begin(`${key}.json`);
+    return { fill: (record) => fill(encodeRecord({ boot, ...record })), place, drop };
   }
 
   async remove(key: string): Promise<void> {
@@ -139,16 +157,34 @@ export class NodeRecords {
   }
 
   async #put(name: string, text: string): Promise<void> {
+    const writing = this.#begin(name);
+    writing.fill(text);
+    await writing.place();
+  }
+
+  #begin(name: string): Pick<Replacement, "fill" | "place" | "drop"> {
     const path = join(this.#own, name);
-    const write = this.#durable ? writeDurably : writeWhole;
-    try {
-      await write(path, text);
-    } catch (error) {
-      if (!hasCode(error, "ENOENT")) throw error;
-      await makeFolder(this.#own);
-      await write(path, text);
-    }
-    noteRecent(path);
+    const first = new Replacement(path, this.#durable);
+    let text: string | Uint8Array = "";
+    return {
+      fill: (content) => {
+        text = content;
+        first.fill(content);
+      },
+      place: async () => {
+        try {
+          await first.place();
+        } catch (error) {
+          if (!hasCode(error, "ENOENT")) throw error;
+          await makeFolder(this.#own);
+          const again = new Replacement(path, this.#durable);
+          again.fill(text);
+          await again.place();
+        }
+        noteRecent(path);
+      },
+      drop: () => first.drop(),
+    };
   }
 
   async #drop(name: string): Promise<void> {

@@ -29,6 +29,14 @@ export type Latch =
   /** A raw device that was published: it holds whatever its user put there, and is never formatted. */
   | { readonly state: "used" };
 
+/** A latch on its way. Whoever prepared one ends it with one of the two. */
+export interface PreparedLatch {
+  /** As `setLatch`. */
+  set(): Promise<void>;
+  /** Leaves nothing of it. */
+  drop(): Promise<void>;
+}
+
 export interface Origin {
   readonly kind: "snapshot" | "volume";
   /** The CSI ID of the source, for the answer that a repeated create gives. */
@@ -232,6 +240,8 @@ export interface Pool {
   latch(volume: Volume): Promise<Latch>;
   /** Durable when it returns: it comes before what it announces. */
   setLatch(volume: Volume, latch: Latch): Promise<void>;
+  /** `setLatch`, begun before its moment: nothing of it counts before `set`, not even after a crash. Absent: the pool has no such steps. */
+  prepareLatch?(volume: Volume, latch: Latch): PreparedLatch;
   /**
    * Runs `work` on a copy of a volume that is not open and puts the copy in its place, whole or not at all. False: the
    * pool can't copy in constant time, nothing was done, and the caller works in place behind its latch.

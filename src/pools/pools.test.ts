@@ -53,6 +53,27 @@ for (const backend of [image, directory]) {
     return { key, nonce: newNonce(), name, size, access: "mount", fsType: "", mkfsOptions: [], parameters: {} };
   }
 
+  test(named("a prepared latch counts when it is set, and one that is dropped leaves nothing"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const made = await pool.create(volume(pool, "a"), work);
+      const beside = async () =>
+        (await readdir(join(folder, "volumes", made.key))).filter((name) => name.startsWith("."));
+      const latch = { state: "formatted", fsType: "ext4", size: made.size } as const;
+      const dropped = pool.prepareLatch?.(made, latch);
+      const prepared = pool.prepareLatch?.(made, latch);
+      await dropped?.drop();
+      await setTimeout(20);
+      // Another process sees what this one would find after a crash.
+      assert.deepEqual(await (await open()).latch(made), { state: "blank" });
+      assert.equal((await beside()).length, 1);
+      await prepared?.set();
+      assert.deepEqual(await (await open()).latch(made), latch);
+      assert.deepEqual(await pool.latch(made), latch);
+      assert.deepEqual(await beside(), []);
+    }),
+  );
+
   test(named("a volume is there for everybody once created, also after the process, and gone once removed"), () =>
     withPool(async (open, folder) => {
       const pool = await open();

@@ -4,19 +4,21 @@
  * what was promised to them, so that a sum needs no reading.
  */
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, existsSync, lstatSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, existsSync, lstatSync } from "node:fs";
 import { lstat, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createDurably,
+  openFile,
   renameNoReplace,
   SyncedDirectory,
   settleDirectories,
-  syncDirectory,
   syncFile,
   writeDurably,
 } from "../host/files.ts";
 import { listMounts } from "../host/mount-table.ts";
+import { naming } from "../host/system-error.ts";
+import { together } from "../host/together.ts";
 import type { Key } from "./pool.ts";
 import { Problem } from "./problem.ts";
 import { damaged, hasCode, isRecent, noteRecent, readIfThere } from "./record.ts";
@@ -207,9 +209,14 @@ export class Shelf<T extends Entry> {
    */
   async appear(aside: Aside, entry: T, files: readonly string[] = []): Promise<void> {
     const record = this.#codec.encode(entry);
-    await createDurably(join(aside.path, recordName), record);
-    for (const name of files) await syncFile(join(aside.path, name));
-    await syncDirectory(aside.path);
+    const paths = [...files.map((name) => join(aside.path, name)), aside.path];
+    const parts = paths.map((path) => ({ path, opened: openPart(path) }));
+    try {
+      await createDurably(join(aside.path, recordName), record);
+      await together(parts.map(async ({ path, opened }) => naming(path, syncFile(await opened))));
+    } finally {
+      await Promise.all(parts.map(({ opened }) => opened.then(closeSync, () => undefined)));
+    }
     const target = this.path(entry.key);
     try {
       await renameNoReplace(aside.path, target);
@@ -286,6 +293,13 @@ export class Shelf<T extends Entry> {
     const oldest = this.#cache.keys().next().value;
     if (oldest !== undefined) this.#cache.delete(oldest);
   }
+}
+
+/** Opened for its sync while the record is written. Told when it is needed. */
+function openPart(path: string): Promise<number> {
+  const part = openFile(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  part.catch(() => undefined);
+  return part;
 }
 
 /** False: it is not, by the file system's own word. */

@@ -74,15 +74,16 @@ async function format(
       `${fsType} needs at least ${fs.minimumBytes} bytes and the volume has ${volume.size}`,
     );
   }
-  // A latch that was lost reads as blank: what the device holds decides whether it is.
-  if (fresh && !(await isAllZero(opened.device, headBytes))) {
+  // What each latch says is written aside while the device is looked at, and while it is formatted; it counts when it is set.
+  await latched(pool, volume, { state: "formatting", fsType }, async () => {
+    // A latch that was lost reads as blank: what the device holds decides whether it is.
+    if (!fresh || (await isAllZero(opened.device, headBytes))) return;
     const found = await probe(opened.device);
     throw new Problem(
       "CONTENT_LOST",
       `no record says that the volume '${volume.name}' was ever used, and its device holds ${found?.type ?? "data"}: it is not formatted`,
     );
-  }
-  await pool.setLatch(volume, { state: "formatting", fsType });
+  });
   operation.step(`making the ${fsType} file system`);
   const make = (untouched: boolean) =>
     fs.format(opened.device, {
@@ -94,17 +95,29 @@ async function format(
       signal: operation.signal,
       onStart: (pid) => operation.child(pid, `mkfs.${fsType}`),
     });
-  for (let tries = 1; ; tries += 1) {
-    try {
-      await make(fresh && tries === 1);
-      break;
-    } catch (error) {
-      if (!isClaimed(error) || tries === claimTries) throw error;
-      await delay(claimedForMs, undefined, { signal: operation.signal });
+  await latched(pool, volume, { state: "formatted", fsType, size: volume.size }, async () => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await make(fresh && tries === 1);
+      } catch (error) {
+        if (!isClaimed(error) || tries === claimTries) throw error;
+        await delay(claimedForMs, undefined, { signal: operation.signal });
+      }
     }
-  }
-  await pool.setLatch(volume, { state: "formatted", fsType, size: volume.size });
+  });
   return fs;
+}
+
+/** Sets the latch when `work` is done, and not where it fails. */
+async function latched(pool: Pool, volume: Volume, latch: Latch, work: () => Promise<void>): Promise<void> {
+  const prepared = pool.prepareLatch?.(volume, latch);
+  try {
+    await work();
+  } catch (error) {
+    await prepared?.drop();
+    throw error;
+  }
+  await (prepared ? prepared.set() : pool.setLatch(volume, latch));
 }
 
 /**
@@ -183,8 +196,7 @@ async function repair(
  * Grows the file system of a volume that was enlarged, before it is opened for use: on a copy that then takes its place, or
  * behind the latch where the pool can't copy in constant time. xfs and btrfs grow when mounted, in transactions of their own.
  */
-export async function growBefore(pool: Pool, volume: Volume, operation: Operation): Promise<void> {
-  const latch = await pool.latch(volume);
+export async function growBefore(pool: Pool, volume: Volume, latch: Latch, operation: Operation): Promise<void> {
   if (latch.state !== "formatted" || latch.size >= volume.size) return;
   const fs = filesystemFor(latch.fsType);
   if (fs.growsMounted) return;

@@ -69,8 +69,10 @@ export class CreateRules {
     call: Call,
     progress: Progress,
   ): Promise<VolumeView> {
-    for (const pool of await this.#context.pools.usable()) {
-      const there = await pool.find(keyOf("volume", pool.uuid, request.name), "absent");
+    const pools = await this.#context.pools.usable();
+    const found = await Promise.all(pools.map((pool) => pool.find(keyOf("volume", pool.uuid, request.name), "absent")));
+    for (const [at, pool] of pools.entries()) {
+      const there = found[at];
       if (!there) continue;
       if (there.name !== request.name) throw new Problem("INTERNAL", `two names have the key ${there.key}`);
       const differs = pool === wish.pool ? difference(pool, there, request, wish) : `it is in the pool '${pool.name}'`;

@@ -1,7 +1,7 @@
 /** Whether what is at a path is this volume: asked of the kernel, by device and inode numbers, never by a path it prints. */
-import { statSync } from "node:fs";
+import { closeSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { type Mount, mountAt } from "../host/mount-at.ts";
+import { type Mount, mountAt, openMountAt } from "../host/mount-at.ts";
 import { listMounts, type MountLine, mountOf } from "../host/mount-table.ts";
 import type { StageRecord } from "../pools/node-records.ts";
 import type { Place, Pool, Volume } from "../pools/pool.ts";
@@ -13,6 +13,11 @@ export interface Found {
   readonly mount?: Mount;
 }
 
+export interface OpenFound extends Found {
+  readonly fd?: number;
+  close(): void;
+}
+
 /** What is mounted at `path`, seen as this volume's staging or target path. A missing path is nothing. */
 export async function look(pool: Pool, volume: Volume, record: StageRecord | undefined, path: string): Promise<Found> {
   let mount: Mount | undefined;
@@ -22,6 +27,34 @@ export async function look(pool: Pool, volume: Volume, record: StageRecord | und
     if (hasCode(error, "ENOENT", "ENOTDIR")) return { what: "nothing" };
     throw error;
   }
+  return whose(pool, volume, record, path, mount);
+}
+
+/** The same, and what is there stays open (O_PATH) for whoever copies its mount; `close` it. A symlink on the way is nothing. */
+export async function lookOpen(pool: Pool, volume: Volume, record: StageRecord, path: string): Promise<OpenFound> {
+  let open: Awaited<ReturnType<typeof openMountAt>>;
+  try {
+    open = await openMountAt(path);
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR", "ELOOP")) return { what: "nothing", close: () => undefined };
+    throw error;
+  }
+  const { fd, mount } = open;
+  try {
+    return { ...(await whose(pool, volume, record, path, mount)), fd, close: () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+async function whose(
+  pool: Pool,
+  volume: Volume,
+  record: StageRecord | undefined,
+  path: string,
+  mount: Mount | undefined,
+): Promise<Found> {
   if (!mount) return { what: "nothing" };
   const place = await pool.opened(volume);
   if (place !== undefined && (await is(pool, place, mount, path, record))) return { what: "ours", mount };

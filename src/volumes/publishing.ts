@@ -4,7 +4,8 @@ import { lstat } from "node:fs/promises";
 import { setReadOnly } from "../host/device-writes.ts";
 import { mountAt } from "../host/mount-at.ts";
 import { bind, unmount } from "../host/mounts.ts";
-import { makeTargetDirectory, makeTargetFile, removeEmptyDirectory, removeTarget } from "../host/paths.ts";
+import { O_PATH, openWithoutSymlinks, removeEmptyDirectory, removeTarget, TargetPlace } from "../host/paths.ts";
+import { together } from "../host/together.ts";
 import type { StageRecord, Target } from "../pools/node-records.ts";
 import type { Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -14,7 +15,7 @@ import { isMultiTarget, isReadOnly, unsupported } from "./capabilities.ts";
 import { markUsed } from "./content.ts";
 import type { Context } from "./context.ts";
 import { mismatch } from "./matching.ts";
-import { look } from "./mounted.ts";
+import { type Found, look, lookOpen } from "./mounted.ts";
 import { badPath, refusedFlags } from "./staging.ts";
 
 /** Flags that a bind mount has of its own; the others belong to the file system and were given at the stage. */
@@ -31,6 +32,15 @@ const ofMount = new Set([
   "relatime",
   "strictatime",
 ]);
+
+/** What a publish copies the mount of: the staging path, or the device of a raw volume. */
+interface Source {
+  readonly path: string;
+  /** Open there (O_PATH) until `close`. */
+  readonly fd: number;
+  readonly device?: string;
+  close(): void;
+}
 
 export class PublishRules {
   readonly #context: Context;
@@ -65,43 +75,61 @@ export class PublishRules {
   async #publish(pool: Pool, volume: Volume, request: PublishRequest, progress: Progress): Promise<void> {
     const { targetPath, capability } = request;
     const records = this.#context.records(pool);
-    const record = await this.#staged(pool, volume, request);
-    const readonly = request.readonly || isReadOnly(capability.mode);
-    const there = await look(pool, volume, record, targetPath);
+    const record = await this.#record(pool, volume, request);
     const known = record.targets.find((target) => target.path === targetPath);
-    if (there.what === "other" || there.what === "former") {
-      throw new Problem(
-        "PUBLISHED_DIFFERENTLY",
-        `something else (${there.mount?.fsType}) is mounted at the target path ${targetPath}`,
-      );
-    }
-    if (there.what === "ours") {
-      const same =
-        (known?.mode ?? capability.mode) === capability.mode && (known?.readonly ?? there.mount?.readonly) === readonly;
-      if (same) return;
-      throw new Problem(
-        "PUBLISHED_DIFFERENTLY",
-        `the volume '${volume.name}' is published at ${targetPath} as ${known?.mode ?? "unknown"}`,
-      );
-    }
-    const others = await this.#refuseMore(pool, volume, record, request);
-    const target: Target = { path: targetPath, readonly, mode: capability.mode };
-    await records.write({ ...record, targets: [...others, target] });
-    progress.step("mounting at the target path");
+    const target: Target = {
+      path: targetPath,
+      readonly: request.readonly || isReadOnly(capability.mode),
+      mode: capability.mode,
+    };
+    const flags = capability.access === "mount" ? capability.mountFlags : [];
+    const others = await this.#others(pool, volume, record, targetPath);
+    const begin = () => {
+      const note = records.begin(volume.key);
+      note.fill({ ...record, targets: [...others, target] });
+      return note;
+    };
+    let note = known ? undefined : begin();
+    const place = new TargetPlace(targetPath);
+    const what = capability.access === "block" ? "file" : "directory";
+    let source: Source | undefined;
+    let at: number | undefined;
+    let made = false;
     try {
-      if (capability.access === "block") await this.#bindDevice(pool, volume, target, others);
-      else await bindDirectory(record, target, capability.mountFlags);
-    } catch (error) {
-      if ((await look(pool, volume, record, targetPath)).what === "nothing") {
-        await removeEmpty(targetPath).catch(() => undefined);
-        await records.write({ ...record, targets: others });
+      source = await this.#source(pool, volume, record);
+      // Nearly always nothing is there, which making it finds out at once, beside the note that is being written.
+      if (!known && others.length === 0) at = await place.make(what).catch(asBadPath(targetPath));
+      made = at !== undefined;
+      if (!made) {
+        if (isThere(await look(pool, volume, record, targetPath), volume, known, target)) return;
+        refuseMore(volume, record, others, target);
       }
-      throw error;
+      note ??= begin();
+      let placed = false;
+      const ready = source.device === undefined ? [] : [giveAway(pool, volume, source.device, target)];
+      try {
+        await together([note.place().then(() => (placed = true)), ...ready]);
+        progress.step("mounting at the target path");
+        at ??= await place.make(what).catch(asBadPath(targetPath));
+        at ??= await place.open(what).catch(asBadPath(targetPath));
+        await bindAt(source, target, at, flags);
+      } catch (error) {
+        if ((made || placed) && (await look(pool, volume, record, targetPath)).what === "nothing") {
+          await removeEmpty(targetPath).catch(() => undefined);
+          if (placed) await records.write({ ...record, targets: others });
+        }
+        throw error;
+      }
+    } finally {
+      if (at !== undefined) closeSync(at);
+      source?.close();
+      await place.close();
+      await note?.drop();
     }
   }
 
-  /** The volume's stage record, after a look whether it is true. */
-  async #staged(pool: Pool, volume: Volume, request: PublishRequest): Promise<StageRecord> {
+  /** The volume's stage record, as it was written. */
+  async #record(pool: Pool, volume: Volume, request: PublishRequest): Promise<StageRecord> {
     const record = await this.#context.records(pool).read(volume.key);
     const at = request.stagingPath;
     if (record?.nonce !== volume.nonce || record.stagingPath !== at || record.access !== request.capability.access) {
@@ -112,52 +140,36 @@ export class PublishRules {
         `the volume '${volume.name}' is ${where}, not at ${at} as ${request.capability.access}`,
       );
     }
-    const real =
-      record.access === "block"
-        ? (await pool.opened(volume)) !== undefined
-        : (await look(pool, volume, record, at)).what === "ours";
-    if (!real)
-      throw new Problem("NOT_STAGED", `the volume '${volume.name}' is not mounted at its staging path ${at} any more`);
     return record;
   }
 
-  /** Targets that still are; throws TARGETS_EXHAUSTED where one more is not allowed beside them. */
-  async #refuseMore(pool: Pool, volume: Volume, record: StageRecord, request: PublishRequest): Promise<Target[]> {
-    const others: Target[] = [];
-    for (const target of record.targets) {
-      if (target.path !== request.targetPath && (await look(pool, volume, record, target.path)).what === "ours")
-        others.push(target);
+  /** What is given away, after a look whether the record is true. */
+  async #source(pool: Pool, volume: Volume, record: StageRecord): Promise<Source> {
+    const path = record.stagingPath;
+    if (record.access === "block") {
+      const place = await pool.opened(volume);
+      if (place?.gives === "device") {
+        const { device } = place;
+        const fd = await openWithoutSymlinks(device, O_PATH);
+        return { path: device, device, fd, close: () => closeSync(fd) };
+      }
+    } else {
+      const found = await lookOpen(pool, volume, record, path);
+      const { fd } = found;
+      if (found.what === "ours" && fd !== undefined) return { path, fd, close: () => found.close() };
+      found.close();
     }
-    const [other] = others;
-    if (other && !isMultiTarget(request.capability.mode)) {
-      throw new Problem(
-        "TARGETS_EXHAUSTED",
-        `the volume '${volume.name}' is published at ${other.path}, and ${request.capability.mode} allows one target`,
-      );
-    }
-    return others;
+    throw new Problem("NOT_STAGED", `the volume '${volume.name}' is not mounted at its staging path ${path} any more`);
   }
 
-  async #bindDevice(pool: Pool, volume: Volume, target: Target, others: readonly Target[]): Promise<void> {
-    const place = await pool.opened(volume);
-    if (place?.gives !== "device")
-      throw new Problem("NOT_STAGED", `the volume '${volume.name}' has no device on this node`);
-    // A read-only mount of a device node says nothing about the device: it is the device that must refuse writes.
-    const [other] = others;
-    if (other && other.readonly !== target.readonly) {
-      throw new Problem(
-        "TARGETS_EXHAUSTED",
-        `the raw volume '${volume.name}' is ${other.readonly ? "read-only" : "writable"} at ${other.path}, so it can't be otherwise here`,
-        {
-          advice: "publish it everywhere in the same way",
-        },
-      );
+  /** Targets beside this one that still are. */
+  async #others(pool: Pool, volume: Volume, record: StageRecord, targetPath: string): Promise<Target[]> {
+    const others: Target[] = [];
+    for (const target of record.targets) {
+      if (target.path !== targetPath && (await look(pool, volume, record, target.path)).what === "ours")
+        others.push(target);
     }
-    await markUsed(pool, volume);
-    await setReadOnly(place.device, target.readonly);
-    await inPlace(target.path, makeTargetFile, (at) =>
-      bind({ source: place.device, target: target.path, at, readonly: target.readonly }),
-    );
+    return others;
   }
 
   async #unpublish(pool: Pool, volume: Volume, targetPath: string, progress: Progress): Promise<void> {
@@ -167,67 +179,119 @@ export class PublishRules {
       throw new Problem("FIELD_INVALID", `target_path ${targetPath} is the volume's staging path`);
     }
     progress.step("unmounting the target path");
-    let removed = false;
+    const targets = record?.targets.filter((target) => target.path !== targetPath) ?? [];
+    const note = record && targets.length < record.targets.length ? records.begin(volume.key) : undefined;
+    if (record) note?.fill({ ...record, targets });
+    const place = new TargetPlace(targetPath);
+    try {
+      await this.#takeAway(pool, volume, record, place, progress);
+      await note?.place().catch(unlessFull);
+    } finally {
+      await place.close();
+      await note?.drop();
+    }
+  }
+
+  /** Unmounts the target, however often it is mounted, and removes what the publish made. */
+  async #takeAway(
+    pool: Pool,
+    volume: Volume,
+    record: StageRecord | undefined,
+    place: TargetPlace,
+    progress: Progress,
+  ): Promise<void> {
+    const { path } = place;
     for (;;) {
-      const there = await look(pool, volume, record, targetPath);
+      const there = await look(pool, volume, record, path);
       if (there.what === "other") {
         throw new Problem(
           "VOLUME_IN_USE",
-          `something else (${there.mount?.fsType}) is mounted at the target path ${targetPath}`,
+          `something else (${there.mount?.fsType}) is mounted at the target path ${path}`,
           {
             advice: "whoever mounted it must take it away",
           },
         );
       }
-      if (there.what === "nothing") break;
+      if (there.what === "nothing") return removeEmpty(path);
       try {
-        const unmounted = await unmount(targetPath, { signal: progress.signal });
+        const unmounted = await unmount(path, { signal: progress.signal });
         // The kernel removes no directory that is mounted on, so this also tells that there was one mount only.
-        removed = unmounted && record?.access === "mount" && (await removeEmptyDirectory(targetPath));
-        if (removed) break;
+        if (unmounted && record?.access === "mount" && (await place.removeEmptyDirectory())) return;
       } catch (error) {
         if (!hasCode(error, "EBUSY")) throw error;
-        throw new Problem("VOLUME_IN_USE", `the target path ${targetPath} is in use`, {
+        throw new Problem("VOLUME_IN_USE", `the target path ${path} is in use`, {
           cause: error,
           advice: "end what uses it",
         });
       }
     }
-    if (!removed) await removeEmpty(targetPath);
-    if (!record) return;
-    const targets = record.targets.filter((target) => target.path !== targetPath);
-    if (targets.length === record.targets.length) return;
-    try {
-      await records.write({ ...record, targets });
-    } catch (error) {
-      // On a full pool it stays as it is: a target counts only while the kernel has it too.
-      if (!hasCode(error, "ENOSPC", "EDQUOT")) throw error;
-    }
   }
 }
 
-async function bindDirectory(record: StageRecord, target: Target, flags: readonly string[]): Promise<void> {
-  const own = flags.filter((flag) => ofMount.has(flag));
-  await inPlace(target.path, makeTargetDirectory, (at) =>
-    bind({ source: record.stagingPath, target: target.path, at, readonly: target.readonly, flags: own }),
+/** Whether the volume is at its target as it shall be. Throws PUBLISHED_DIFFERENTLY where it is otherwise, or something else is. */
+function isThere(there: Found, volume: Volume, known: Target | undefined, target: Target): boolean {
+  if (there.what === "nothing") return false;
+  if (there.what !== "ours") {
+    throw new Problem(
+      "PUBLISHED_DIFFERENTLY",
+      `something else (${there.mount?.fsType}) is mounted at the target path ${target.path}`,
+    );
+  }
+  const same =
+    (known?.mode ?? target.mode) === target.mode && (known?.readonly ?? there.mount?.readonly) === target.readonly;
+  if (same) return true;
+  throw new Problem(
+    "PUBLISHED_DIFFERENTLY",
+    `the volume '${volume.name}' is published at ${target.path} as ${known?.mode ?? "unknown"}`,
   );
 }
 
-/** Makes the target and mounts on what was made, whatever has that path by then. */
-async function inPlace(
-  path: string,
-  make: (path: string) => Promise<number>,
-  mount: (at: number) => Promise<void>,
-): Promise<void> {
-  const at = await make(path).catch((error: unknown) => {
+/** Throws TARGETS_EXHAUSTED where this target is not allowed beside those that are. */
+function refuseMore(volume: Volume, record: StageRecord, others: readonly Target[], target: Target): void {
+  const [other] = others;
+  if (!other) return;
+  if (!isMultiTarget(target.mode)) {
+    throw new Problem(
+      "TARGETS_EXHAUSTED",
+      `the volume '${volume.name}' is published at ${other.path}, and ${target.mode} allows one target`,
+    );
+  }
+  // A read-only mount of a device node says nothing about the device: it is the device that must refuse writes.
+  if (record.access === "block" && other.readonly !== target.readonly) {
+    throw new Problem(
+      "TARGETS_EXHAUSTED",
+      `the raw volume '${volume.name}' is ${other.readonly ? "read-only" : "writable"} at ${other.path}, so it can't be otherwise here`,
+      {
+        advice: "publish it everywhere in the same way",
+      },
+    );
+  }
+}
+
+/** What a raw device needs before anybody may write to it. */
+async function giveAway(pool: Pool, volume: Volume, device: string, target: Target): Promise<void> {
+  await markUsed(pool, volume);
+  await setReadOnly(device, target.readonly);
+}
+
+/** On a full pool the note stays as it is: a target counts only while the kernel has it too. */
+function unlessFull(error: unknown): void {
+  if (!hasCode(error, "ENOSPC", "EDQUOT")) throw error;
+}
+
+/** Mounts on what was made or found, whatever has that path by then. */
+async function bindAt(source: Source, target: Target, at: number, mountFlags: readonly string[]): Promise<void> {
+  const { path, readonly } = target;
+  const flags = mountFlags.filter((flag) => ofMount.has(flag));
+  await refusedFlags(() => bind({ source: source.path, from: source.fd, target: path, at, readonly, flags }));
+}
+
+/** What the kernel says of a target path, as a problem. */
+function asBadPath(path: string): (error: unknown) => never {
+  return (error) => {
     if (hasCode(error, "ENOENT", "ELOOP", "ENOTDIR", "EISDIR", "EEXIST")) throw badPath("target_path", path, error);
     throw error;
-  });
-  try {
-    await refusedFlags(() => mount(at));
-  } finally {
-    closeSync(at);
-  }
+  };
 }
 
 /** What the publish made: an empty directory or an empty file. Anything else is not ours and stays. */

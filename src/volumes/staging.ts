@@ -3,7 +3,7 @@
 import { closeSync, constants } from "node:fs";
 import { fileSystemNumber, type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
-import { openWithoutSymlinks } from "../host/paths.ts";
+import { O_PATH, openWithoutSymlinks } from "../host/paths.ts";
 import type { StageRecord } from "../pools/node-records.ts";
 import type { Opened, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -100,6 +100,10 @@ export class StageRules {
   ): Promise<void> {
     const { stagingPath, capability } = request;
     const records = this.#context.records(pool);
+    // Needed later, and read beside the note.
+    const formatted = capability.access === "mount" && pool.features.gives === "device";
+    const latch = formatted ? pool.latch(volume) : undefined;
+    latch?.catch(() => undefined);
     const before = await records.read(volume.key);
     if (before && before.nonce === volume.nonce && (await this.#isStaged(pool, volume, before, request))) return;
     const mounted = capability.access === "mount" ? await look(pool, volume, before, stagingPath) : undefined;
@@ -122,10 +126,14 @@ export class StageRules {
       return;
     }
     await records.write(record);
+    const note = records.begin(volume.key);
     try {
+      if (latch && !readonly) await growBefore(pool, volume, await latch, operation);
       const fileSystem = await this.#open(pool, volume, record, readonly, operation);
-      await records.write({ ...record, state: "staged", fileSystem });
+      note.fill({ ...record, state: "staged", fileSystem });
+      await note.place();
     } catch (error) {
+      await note.drop();
       await this.#undo(pool, volume, record, operation);
       throw error;
     }
@@ -140,7 +148,6 @@ export class StageRules {
     operation: Operation,
   ): Promise<string> {
     const block = record.access === "block";
-    if (!block && pool.features.gives === "device" && !readonly) await growBefore(pool, volume, operation);
     operation.step("opening the volume");
     const opened = await pool.open(volume, { readonly: block && readonly, keep: block }, operation);
     try {
@@ -311,7 +318,7 @@ export function sameCapability(
 /** The orchestrator made the staging directory. A symlink, a file or somebody's mount there is refused, never followed. */
 async function refuseBadDirectory(path: string, capability: Capability, mount: Mount | undefined): Promise<void> {
   try {
-    closeSync(await openWithoutSymlinks(path, constants.O_RDONLY | constants.O_DIRECTORY));
+    closeSync(await openWithoutSymlinks(path, O_PATH | constants.O_DIRECTORY));
   } catch (error) {
     // A raw volume needs no place of its own at its staging path.
     if (capability.access === "block" && hasCode(error, "ENOENT")) return;

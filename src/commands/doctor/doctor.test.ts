@@ -66,7 +66,7 @@ test("each program that the host's rooms start is looked for", async () => {
   );
   const started = sources.flatMap((name) => {
     const text = readFileSync(join(hostFolder, name), "utf8");
-    return [...text.matchAll(/\b(?:runTool|run)\(\s*"([\w.]+)"/g)].map((match) => match[1] ?? "");
+    return [...text.matchAll(/\b(?:runTool|runDurably|run)\(\s*"([\w.]+)"/g)].map((match) => match[1] ?? "");
   });
   assert(started.includes("mkfs.ext4"), "the pattern finds none");
   const told = (await programs()).map((finding) => `${finding.what} ${finding.told}`).join("\n");

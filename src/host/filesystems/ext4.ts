@@ -14,6 +14,7 @@ import {
   type FormatOptions,
   patientMs,
   prepareForFormat,
+  runDurably,
   runTool,
   type ToolOptions,
   words,
@@ -49,7 +50,7 @@ export class Ext4Filesystem implements Filesystem {
     const features = joined(given, "-O", ["metadata_csum_seed"], /\^metadata_csum|none/);
     const lazy = ["nodiscard", "lazy_itable_init=1", ...(options.fresh ? ["lazy_journal_init=1"] : [])];
     const make = (keys: readonly string[]) =>
-      runTool("mkfs.ext4", ["-q", ...label, ...joined(features, "-E", keys), device], options);
+      runDurably("mkfs.ext4", ["-q", ...label, ...joined(features, "-E", keys)], device, options);
     try {
       // On zeros, the kernel need not zero the inode tables after the mount either (e2fsprogs 1.47).
       await make(options.fresh ? [...lazy, "assume_storage_prezeroed=1"] : lazy);
@@ -58,7 +59,6 @@ export class Ext4Filesystem implements Filesystem {
       if (!options.fresh || !old) throw error;
       await make(lazy);
     }
-    await syncFile(device);
   }
 
   async needsCheck(device: string): Promise<boolean> {

@@ -1,10 +1,11 @@
 /** What the file systems have in common: options, results, and the care before mkfs. */
-import { constants, fsync, write } from "node:fs";
+import { closeSync, constants, fsync, write } from "node:fs";
 import { promisify } from "node:util";
 import { type CommandError, type Output, run } from "../command.ts";
 import { isZeros, untilUnused } from "../device.ts";
-import { closeFile, openFile, syncFile } from "../files.ts";
+import { closeFile, openFile } from "../files.ts";
 import { type DetachedMount, type FilesystemMount, mountDetached } from "../mounts.ts";
+import { naming } from "../system-error.ts";
 import { headBytes, probe, readSignatureHead } from "./probe.ts";
 
 export interface ToolOptions {
@@ -68,20 +69,40 @@ export async function runTool(
   options: ToolOptions,
   timeoutMs?: number,
 ): Promise<Output> {
-  const { signal, onStart, memoryBytes, runner = run } = options;
   const device = args.find((each) => each.startsWith("/dev/"));
   const keeps = device === undefined ? undefined : await openFile(device, constants.O_RDONLY);
   try {
-    return await runner(program, args, {
-      signal,
-      onStart,
-      memoryBytes,
-      keeps,
-      timeoutMs: options.timeoutMs ?? timeoutMs,
-    });
+    return await runKeeping(keeps, program, args, options, timeoutMs);
   } finally {
     if (keeps !== undefined) await closeFile(keeps);
   }
+}
+
+/** As `runTool`, of a device that the caller keeps open too; what the tool wrote is durable on return. */
+export async function runDurably(
+  program: string,
+  args: readonly string[],
+  device: string,
+  options: ToolOptions,
+): Promise<void> {
+  const keeps = await openFile(device, constants.O_RDONLY);
+  try {
+    await runKeeping(keeps, program, [...args, device], options, undefined);
+    await naming(device, fsyncDescriptor(keeps));
+  } finally {
+    closeSync(keeps); // not the last one, which would wait for what was written
+  }
+}
+
+function runKeeping(
+  keeps: number | undefined,
+  program: string,
+  args: readonly string[],
+  options: ToolOptions,
+  timeoutMs: number | undefined,
+): Promise<Output> {
+  const { signal, onStart, memoryBytes, runner = run } = options;
+  return runner(program, args, { signal, onStart, memoryBytes, keeps, timeoutMs: options.timeoutMs ?? timeoutMs });
 }
 
 /** Last words of a checker, without its banner. */
@@ -141,6 +162,5 @@ export async function make(
 ): Promise<void> {
   await prepareForFormat(device, options);
   const label = options.label === undefined ? [] : ["-L", options.label];
-  await runTool(program, [...fixed, ...label, ...(options.options ?? []), device], options);
-  await syncFile(device);
+  await runDurably(program, [...fixed, ...label, ...(options.options ?? [])], device, options);
 }

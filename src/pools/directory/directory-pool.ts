@@ -94,7 +94,7 @@ export class DirectoryPool extends FolderPool implements Pool {
     return this.makeSnapshot(snapshot, source, sourceId, async (aside) => {
       work.step("cutting");
       await this.#trees.copy(this.#data(source), aside.path, dataName, source.size);
-      return { fsType: "", latch: { state: "blank" } };
+      return { content: { fsType: "", latch: { state: "blank" } } };
     });
   }
 

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { reflink, sparseCopy } from "../../host/copies.ts";
 import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
 import { naming } from "../../host/system-error.ts";
+import { together } from "../../host/together.ts";
 import { Problem } from "../problem.ts";
 import { hasCode } from "../record.ts";
 
@@ -55,7 +56,10 @@ export async function growImage(path: string, size: number, thick: boolean): Pro
   }
 }
 
-/** Throws CONTENT_LOST where the source is gone, or has less than `size` bytes. `signal` leaves a part of a copy behind, for the caller to discard. */
+/**
+ * Throws CONTENT_LOST where the source is gone, or has less than `size` bytes. `signal` leaves a part of a copy behind, for
+ * the caller to discard. Answers the bytes that the copy has.
+ */
 export async function copyImage(
   from: string,
   to: string,
@@ -65,13 +69,31 @@ export async function copyImage(
     /** Bytes that the source has by its record. */
     readonly size: number;
     readonly signal: AbortSignal;
+    /** The caller makes a copy by reference durable himself, with what lies beside it. */
+    readonly durableLater?: boolean;
   },
-): Promise<void> {
+): Promise<number> {
   const size = await sizeOf(from, options.size);
-  if (options.reflink && (await reflink(from, to))) {
-    await syncFile(to);
-    return;
-  }
+  if (options.reflink && (await shareBlocks(from, to, options.durableLater ?? false))) return size;
   await sparseCopy(from, to, { signal: options.signal });
   if (options.thick) await growImage(to, size, true);
+  return size;
+}
+
+/** False: the file system can't, and `to` is an empty file. */
+async function shareBlocks(from: string, to: string, durableLater: boolean): Promise<boolean> {
+  const opening = [
+    openFile(from, constants.O_RDONLY | constants.O_NOFOLLOW),
+    openFile(to, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600),
+  ] as const;
+  const ends = await Promise.allSettled(opening);
+  try {
+    const [source, target] = await Promise.all(opening);
+    if (!(await naming(to, reflink(source, target)))) return false;
+    if (!durableLater) await naming(to, syncFile(target));
+    return true;
+  } finally {
+    const opened = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
+    await together(opened.map((fd) => closeFile(fd)));
+  }
 }

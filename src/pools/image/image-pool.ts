@@ -6,6 +6,7 @@ import { rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { reflinks } from "../../host/copies.ts";
 import { syncDirectory } from "../../host/files.ts";
+import { together } from "../../host/together.ts";
 import type { Limits } from "../accounting.ts";
 import { FolderPool, type PoolPlace } from "../folder-pool.ts";
 import type {
@@ -96,17 +97,23 @@ export class ImagePool extends FolderPool implements Pool {
   ): Promise<Volume> {
     return this.makeVolume(volume, async (aside) => {
       const data = join(aside.path, dataName);
-      let latch: Latch = { state: "blank" };
-      if (volume.origin) {
-        const source = await this.#source(volume.origin);
-        latch = source.latch;
-        await this.#cut(source, data, volume.origin.kind === "volume" ? work.hold : unheld, work);
-        await growImage(data, volume.size, this.#options.thick);
-        latch = await this.#finish(data, latch, work);
-      } else {
-        await makeImage(data, volume.size, this.#options.thick);
+      const { thick } = this.#options;
+      if (!volume.origin) {
+        await makeImage(data, volume.size, thick);
+        return [dataName];
       }
-      return [dataName, ...(await this.latchAside(aside, latch))];
+      const source = await this.#source(volume.origin);
+      const copying = async () => {
+        const bytes = await this.#cut(source, data, volume.origin?.kind === "volume" ? work.hold : unheld, work);
+        if (bytes < volume.size || thick) await growImage(data, volume.size, thick);
+      };
+      if (isFinished(source.latch)) {
+        const latch = this.latchAside(aside, source.latch);
+        await together([copying(), latch]);
+        return [dataName, ...(await latch)];
+      }
+      await copying();
+      return [dataName, ...(await this.latchAside(aside, await this.#finish(data, source.latch, work)))];
     });
   }
 
@@ -123,9 +130,10 @@ export class ImagePool extends FolderPool implements Pool {
     work: Progress & { hold: Hold },
   ): Promise<Snapshot> {
     return this.makeSnapshot(snapshot, source, sourceId, async (aside) => {
-      const latch = await this.latch(source);
-      await this.#cut({ path: this.#data(source), size: source.size }, join(aside.path, dataName), work.hold, work);
-      return { fsType: source.fsType, latch };
+      const latch = this.latch(source);
+      const from = { path: this.#data(source), size: source.size };
+      await together([this.#cut(from, join(aside.path, dataName), work.hold, work), latch]);
+      return { content: { fsType: source.fsType, latch: await latch }, files: [dataName] };
     });
   }
 
@@ -204,7 +212,6 @@ export class ImagePool extends FolderPool implements Pool {
     latch: Latch,
     work: Progress & { finish: (device: string, latch: Latch) => Promise<Latch> },
   ): Promise<Latch> {
-    if (latch.state === "blank" || latch.state === "used") return latch;
     let finished: Latch = latch;
     await this.#devices.aside(
       data,
@@ -217,28 +224,26 @@ export class ImagePool extends FolderPool implements Pool {
   }
 
   /** The moment of the cut: by reflink, or by a copy that a volume in use bears for `maxFreeze` at most. */
-  #cut(from: Bytes, to: string, hold: Hold, work: Progress): Promise<void> {
-    return hold(this.#options.maxFreeze, async (stillness) => {
+  async #cut(from: Bytes, to: string, hold: Hold, work: Progress): Promise<number> {
+    const { signal } = work;
+    const share = this.#options.thick && this.#reflinks;
+    const cut = await hold(this.#options.maxFreeze, (stillness) => {
       work.step(this.#reflinks ? "cutting" : "copying");
-      if (!this.#options.thick || !this.#reflinks) {
-        await this.#copy(from, to, stillness, work);
-        return undefined;
-      }
+      if (!share) return this.#copy(from, to, stillness, work);
       // A thick source must not share blocks: its next write would need new ones. So a moment's reflink, then a copy.
-      const { signal } = work;
-      await copyImage(from.path, `${to}.cut`, { reflink: true, thick: false, size: from.size, signal });
-      return `${to}.cut`;
-    }).then(async (cut) => {
-      if (cut === undefined) return;
-      work.step("copying");
-      await copyImage(cut, to, { reflink: false, thick: true, size: from.size, signal: work.signal });
-      await unlink(cut);
+      return copyImage(from.path, `${to}.cut`, { reflink: true, thick: false, size: from.size, signal });
     });
+    if (!share) return cut;
+    work.step("copying");
+    const bytes = await copyImage(`${to}.cut`, to, { reflink: false, thick: true, size: from.size, signal });
+    await unlink(`${to}.cut`);
+    return bytes;
   }
 
-  async #copy(from: Bytes, to: string, stillness: Stillness, work: Progress): Promise<void> {
+  async #copy(from: Bytes, to: string, stillness: Stillness, work: Progress): Promise<number> {
     const { thick } = this.#options;
-    const options = { reflink: this.#reflinks && !thick, thick, size: from.size };
+    // Made durable as it appears, with its record.
+    const options = { reflink: this.#reflinks && !thick, thick, size: from.size, durableLater: true };
     if (stillness === "idle" || this.#reflinks) return copyImage(from.path, to, { ...options, signal: work.signal });
     if (stillness === "moving") {
       throw new Problem(
@@ -248,7 +253,7 @@ export class ImagePool extends FolderPool implements Pool {
     }
     const limit = AbortSignal.timeout(this.#options.maxFreeze);
     try {
-      await copyImage(from.path, to, { ...options, signal: AbortSignal.any([limit, work.signal]) });
+      return await copyImage(from.path, to, { ...options, signal: AbortSignal.any([limit, work.signal]) });
     } catch (error) {
       if (!limit.aborted) throw error;
       throw new Problem(
@@ -280,6 +285,11 @@ export class ImagePool extends FolderPool implements Pool {
   #data(volume: Volume): string {
     return this.volumes.path(volume.key, dataName);
   }
+}
+
+/** Whether a copy has no file system that must be given a UUID of its own. */
+function isFinished(latch: Latch): boolean {
+  return latch.state === "blank" || latch.state === "used";
 }
 
 /** A pool that is full can still work in place. */

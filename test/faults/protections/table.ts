@@ -27,8 +27,8 @@ export const protections: readonly Protection[] = [
   {
     name: "format-latch",
     file: "src/volumes/content.ts",
-    on: 'await pool.setLatch(volume, { state: "formatting", fsType });',
-    off: "",
+    on: "await (prepared ? prepared.set() : pool.setLatch(volume, latch));",
+    off: 'await (latch.state === "formatting" ? prepared?.drop() : prepared?.set());',
     caughtBy: [
       "--only",
       "kill",
