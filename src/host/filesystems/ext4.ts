@@ -103,6 +103,9 @@ export class Ext4Filesystem implements Filesystem {
     await this.#settle(device, options);
     await runTool("resize2fs", [device], options, patientMs);
     await syncFile(device);
+    // It may end with 0 though a write of it failed (seen: the superblock's). Nobody may rely on what was not looked at.
+    const grown = await this.check(device, { ...options, repair: "none" });
+    if (grown.state !== "clean") throw new DamagedFilesystem(device, `resize2fs left it so: ${grown.text}`);
   }
 
   /** resize2fs and tune2fs insist on a full check first. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { hasCapability } from "../capabilities.ts";
+import { run } from "../command.ts";
 import { diskUsage, sparseCopy } from "../copies.ts";
 import { isAllZero } from "../device.ts";
 import { forbidDiscards, trim } from "../discard.ts";
@@ -16,7 +17,7 @@ import { mountFilesystem, unmount } from "../mounts.ts";
 import { deviceSize, filesystemUsage } from "../stats.ts";
 import { isSystemError } from "../system-error.ts";
 import { type Filesystem, filesystem, probe } from "./filesystem.ts";
-import { ForeignContent } from "./tools.ts";
+import { DamagedFilesystem, ForeignContent } from "./tools.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-fs-"));
 const at = (name: string) => join(folder, name);
@@ -160,6 +161,23 @@ test("ext4: mkfs options of the caller win; what was reserved stays so; a damage
   assert.equal(full.state, "repaired");
   assert.equal((await fs.check(loop.device, { repair: "none" })).state, "clean");
   loop.close();
+});
+
+test("ext4: a growth whose write was lost without a word from resize2fs is no growth", async () => {
+  const fs = fsOf("ext4");
+  const small = await device("lost.img", 32 * MiB);
+  await fs.format(small.device, {});
+  truncateSync(at("lost.img"), 64 * MiB);
+  await setCapacity(small.number);
+  const losing: typeof run = async (program, args, options) => {
+    const output = await run(program, args, options);
+    // The group descriptors, as if they had never been written.
+    const lost = ["if=/dev/zero", `of=${small.device}`, "bs=4096", "seek=1", "count=1", "conv=notrunc"];
+    if (program === "resize2fs") execFileSync("dd", lost, { stdio: "ignore" });
+    return output;
+  };
+  await assert.rejects(fs.growOffline(small.device, { runner: losing }), DamagedFilesystem);
+  small.close();
 });
 
 test("freed space goes back to the pool, also on a device that had discards off before", async () => {
