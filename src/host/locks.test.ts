@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -85,6 +95,20 @@ test("the lock of a process that was killed is free", async () => {
   await lock.release({ keep: true });
   assert.equal(existsSync(path), true);
   assert.equal(await isLocked(path), false);
+});
+
+test("a lock file that could not be removed goes a little later, unless another holds it by then", async () => {
+  const lock = await lockFile(path);
+  assert.ok("write" in lock);
+  // Something in the way: a directory is not unlinked, and has no lock.
+  renameSync(path, `${path}-moved`);
+  mkdirSync(path);
+  await lock.release();
+  rmdirSync(path);
+  renameSync(`${path}-moved`, path);
+  const end = performance.now() + 5000;
+  while (existsSync(path) && performance.now() < end) await delay(50);
+  assert.equal(existsSync(path), false);
 });
 
 test("where flock reaches", async () => {

@@ -179,14 +179,34 @@ function held(path: string, fd: number, stats: BigIntStats): FileLock {
       try {
         // Put back before the lock goes: whoever has it open as this file then sees that it is none any more.
         if (!options.keep && !(isSpare(mode) && (await putBack(path)))) await unlink(path);
-      } catch {
-        // Gone already, or not to be removed now: a file without a lock is harmless.
+      } catch (error) {
+        // Gone already, or not to be removed now: a file without a lock is harmless, but nobody else would remove it.
+        if (!isSystemError(error, "ENOENT", "ENOTDIR", "EROFS")) removeLater(path);
       } finally {
         letGo(fd);
       }
     },
   };
   return lock;
+}
+
+const removeAgainMs = 1000;
+
+/** Tries a few times, seldomer each time, to remove a lock file that nobody holds; the next start finds what is left then. */
+function removeLater(path: string, tries = 1): void {
+  const again = async () => {
+    const fd = await openFile(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      if (!tryLock(fd, path)) return; // its holder removes it
+      if (await isStill(path, fstatSync(fd, { bigint: true }))) await unlink(path);
+    } finally {
+      letGo(fd);
+    }
+  };
+  const failed = (error: unknown) => {
+    if (!isSystemError(error, "ENOENT") && tries < 8) removeLater(path, tries + 1);
+  };
+  setTimeout(() => void again().catch(failed), removeAgainMs * 2 ** (tries - 1)).unref();
 }
 
 /**
