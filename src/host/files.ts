@@ -201,7 +201,7 @@ export async function readPlain(path: string, limit: number): Promise<string> {
     const bytes = Buffer.allocUnsafe(plainSize(path, fd, limit));
     let length = 0;
     while (length < bytes.length) {
-      const { bytesRead } = await readBytes(fd, bytes, length, bytes.length - length, length);
+      const { bytesRead } = await naming(path, readBytes(fd, bytes, length, bytes.length - length, length));
       if (bytesRead === 0) break;
       length += bytesRead;
     }
@@ -221,14 +221,20 @@ export function readPlainNow(path: string, limit: number): string {
   }
   try {
     const bytes = Buffer.allocUnsafe(plainSize(path, fd, limit));
-    return bytes.toString("utf8", 0, readSync(fd, bytes, 0, bytes.length, 0));
+    let length = 0;
+    while (length < bytes.length) {
+      const read = namingNow(path, () => readSync(fd, bytes, length, bytes.length - length, length));
+      if (read === 0) break;
+      length += read;
+    }
+    return bytes.toString("utf8", 0, length);
   } finally {
     closeSync(fd);
   }
 }
 
 function plainSize(path: string, fd: number, limit: number): number {
-  const stats = fstatSync(fd);
+  const stats = namingNow(path, () => fstatSync(fd));
   if (!stats.isFile()) throw new NotPlainFile(path, "is not a file");
   if (stats.size > limit)
     throw new NotPlainFile(path, `has ${stats.size} bytes, more than the ${limit} that it can have`);
