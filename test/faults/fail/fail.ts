@@ -18,6 +18,9 @@ import { type Injection, injectionOf, injections, nameOfInjection, strikeOnce } 
 import { Preload } from "./preload.ts";
 
 const sampledTries = 4;
+/** The pool on which each failure is tried; on the others so many of an operation, and with each seed others. */
+const wholly = "image";
+const elsewhere = 16;
 /** What `npm test` has time for; the kill sweep has each operation there. */
 const sampled = ["create", "stage-first", "snapshot-in-use", "grow", "unstage"];
 
@@ -33,7 +36,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
   const stage = new Stage(pool, tries, { env: { ...oneThread, ...preload.env } });
   try {
     let open: Descriptors | undefined;
-    for (const injection of await chosen(stage, operation, preload, tries)) {
+    for (const injection of await chosen(stage, pool, operation, preload, tries)) {
       const held = await tries.try(nameOfInjection(injection), () =>
         stage.with(async (world, name) => {
           open ??= new Descriptors(world.driver.pid);
@@ -49,12 +52,18 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
   }
 }
 
-async function chosen(stage: Stage, operation: Operation, preload: Preload, tries: Tries): Promise<Injection[]> {
+async function chosen(
+  stage: Stage,
+  pool: PoolKind,
+  operation: Operation,
+  preload: Preload,
+  tries: Tries,
+): Promise<Injection[]> {
   if (tries.at !== undefined) return tries.at.split(",").map(injectionOf);
   const all = await stage.with((world, name) =>
     unbroken(world, operation, name, (prepared) => injections(world.driver.pid, preload, () => prepared.act())),
   );
-  return tries.sample ? spread(all, sampledTries, tries.seed) : all;
+  return spread(all, tries.sample ? sampledTries : pool.name === wholly ? all.length : elsewhere, tries.seed);
 }
 
 /** The operation with nothing failing, but watched. */
