@@ -6,7 +6,7 @@ import { basename, dirname } from "node:path";
 import { openFile } from "./files.ts";
 import { openat2, openat2Now } from "./mount-calls.ts";
 import { AT_FDCWD } from "./native.ts";
-import { isSystemError, SystemError } from "./system-error.ts";
+import { isSystemError, namingNow, SystemError } from "./system-error.ts";
 
 /** Names a place without opening what is there; the same number on x86-64 and arm64. */
 export const O_PATH = 0o10000000;
@@ -76,8 +76,13 @@ export class TargetPlace {
   async open(what: "directory" | "file"): Promise<number> {
     if (what === "directory") return openWithoutSymlinks(this.path, O_PATH | constants.O_DIRECTORY);
     const there = await openWithoutSymlinks(this.path, O_PATH);
-    if (!fstatSync(there).isDirectory()) return there;
-    closeSync(there);
+    let mine = false;
+    try {
+      mine = !namingNow(this.path, () => fstatSync(there)).isDirectory();
+      if (mine) return there;
+    } finally {
+      if (!mine) closeSync(there);
+    }
     throw new SystemError(os.errno.EISDIR, "open", { path: this.path });
   }
 
