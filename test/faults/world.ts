@@ -203,7 +203,14 @@ async function capacityOf(driver: Driver): Promise<number> {
  */
 function filesOf(pool: string): string[] {
   const passing = /^controllers\/|(^|\/)\.[^/]*\.tmp$/;
-  return readdirSync(pool, { recursive: true, encoding: "utf8" }).filter((file) => !passing.test(file));
+  for (;;) {
+    try {
+      return readdirSync(pool, { recursive: true, encoding: "utf8" }).filter((file) => !passing.test(file));
+    } catch (error) {
+      // A folder that was reclaimed between the look at its parent and the look into it.
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    }
+  }
 }
 
 function seatOf(world: World, volume: Volume): Seat {
