@@ -64,7 +64,7 @@ async function run(pool: PoolKind, tries: Tries): Promise<void> {
 
 /** Right after the answer of each kind of call, and in the midst of each, of one caller each. */
 function instants(pool: PoolKind, tries: Tries): Instant[] {
-  if (tries.at !== undefined) return [instantOf(tries.at)];
+  if (tries.at !== undefined) return tries.at.split(",").map(instantOf);
   const random = new Random(tries.seed, `power-cut ${pool.name}`);
   const one = (kind: Kind, at: Instant["at"]): Instant => ({
     kind,

@@ -15,6 +15,8 @@ export interface Protection {
   readonly words: RegExp;
 }
 
+const plain = "plain:0,plain:1,plain:2,plain:3";
+
 export const protections: readonly Protection[] = [
   {
     name: "recovery-at-start",
@@ -80,5 +82,37 @@ export const protections: readonly Protection[] = [
     off: "(durable ? 0 : 0)",
     caughtBy: ["--only", "power-cut", "--pool", "image", "--sample"],
     words: /./,
+  },
+  {
+    name: "locked-between-processes",
+    file: "src/volumes/ledger.ts",
+    on: "const lock = await lockFile(path);",
+    off: "const lock = { write: () => undefined, release: async () => undefined };",
+    caughtBy: ["--only", "two", "--pool", "image-shared", "--operation", "attach-both,create-delete", "--at", plain],
+    words: /both nodes|came back|hit the new one|should have|different|INTERNAL|equal/,
+  },
+  {
+    name: "fenced-by-inode",
+    file: "src/volumes/force-detach.ts",
+    on: 'if (!unfenced || pool.features.gives === "device") await attachments.fence(volume, progress);',
+    off: "",
+    caughtBy: ["--only", "two", "--pool", "image-shared", "--operation", "force-write", "--at", "plain:0"],
+    words: /VOLUME_IN_USE|the content on/,
+  },
+  {
+    name: "open-volume-stays-attached",
+    file: "src/volumes/attaching.ts",
+    on: "if (stays) {",
+    off: "if (stays && leaving.length === 0) {",
+    caughtBy: ["--only", "two", "--pool", "image-shared", "--operation", "attach-both", "--at", "plain:0"],
+    words: /the detach of what is open was not refused/,
+  },
+  {
+    name: "attachment-checked-at-stage",
+    file: "src/volumes/staging.ts",
+    on: "if (mine) return mine.readonly;",
+    off: "return mine?.readonly ?? false;",
+    caughtBy: ["--only", "two", "--pool", "image-shared", "--operation", "attach-both", "--at", "plain:0"],
+    words: /does not hold it/,
   },
 ];

@@ -18,10 +18,11 @@ const attachBoth: Crossing = {
         if (won.length > 0) assert.deepEqual(holders, won, "an acknowledged attachment");
         const [mine, other] = holders[0] === "n2" ? [places[1], places[0]] : places;
         await settled(() => mine.attach(1));
+        // Before it is open, for nobody could open it a second time anyway.
+        await expectRefused(() => other.take(), ["FAILED_PRECONDITION"], "the stage of a node that does not hold it");
         await settled(() => mine.take());
         await mine.holds(["kept"]);
         await expectRefused(() => other.attach(0), ["FAILED_PRECONDITION"], "a second attachment");
-        await expectRefused(() => other.take(), ["FAILED_PRECONDITION"], "the stage of a node that does not hold it");
         await expectRefused(() => mine.detach(1), ["FAILED_PRECONDITION"], "the detach of what is open");
       },
     };

@@ -104,10 +104,10 @@ async function killed(pair: Pair, crossing: Crossing, name: string, seed: number
 /** Each process dies before some of its system calls, chosen from those that it makes when nothing is broken. */
 async function struck(pool: PoolKind, crossing: Crossing, tries: Tries): Promise<void> {
   const pairs = new Pairs(pool, tries, oneThread);
-  const [asked = "", one = ""] = /^strike:(\d)/.exec(tries.at ?? "") ?? [];
-  if (tries.at !== undefined && asked === "") return;
-  for (const victim of victims.filter((each) => one === "" || Number(one) === each)) {
-    for (const name of await pointsOf(pairs, crossing, victim, tries)) {
+  for (const victim of victims) {
+    const chosen = tries.at?.split(",").filter((point) => point.startsWith(`strike:${victim}:`));
+    const names = chosen?.map((point) => point.slice("strike:0:".length));
+    for (const name of names ?? (await pointsOf(pairs, crossing, victim, tries))) {
       const point = `strike:${victim}:${name}`;
       await tries.try(point, () =>
         pairs.with((pair, label) =>
@@ -128,7 +128,6 @@ async function struck(pool: PoolKind, crossing: Crossing, tries: Tries): Promise
 }
 
 async function pointsOf(pairs: Pairs, crossing: Crossing, victim: Victim, tries: Tries): Promise<string[]> {
-  if (tries.at !== undefined) return [tries.at.split(":").slice(2).join(":")];
   const found: string[] = [];
   await pairs.with((pair, name) =>
     cross(pair, crossing, name, new Random(tries.seed, `watch ${victim}`), async (calls) => {
