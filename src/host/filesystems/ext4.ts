@@ -105,7 +105,10 @@ export class Ext4Filesystem implements Filesystem {
     await syncFile(device);
     // It may end with 0 though a write of it failed (seen: the superblock's). Nobody may rely on what was not looked at.
     const grown = await this.check(device, { ...options, repair: "none" });
-    if (grown.state !== "clean") throw new DamagedFilesystem(device, `resize2fs left it so: ${grown.text}`);
+    if (grown.state !== "clean")
+      throw new CommandError("resize2fs", [device], "exit", "it ended with 0 and left damage", {
+        stderr: grown.text,
+      });
   }
 
   /** resize2fs and tune2fs insist on a full check first. */

@@ -17,7 +17,7 @@ import { mountFilesystem, unmount } from "../mounts.ts";
 import { deviceSize, filesystemUsage } from "../stats.ts";
 import { isSystemError } from "../system-error.ts";
 import { type Filesystem, filesystem, probe } from "./filesystem.ts";
-import { DamagedFilesystem, ForeignContent } from "./tools.ts";
+import { ForeignContent } from "./tools.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-fs-"));
 const at = (name: string) => join(folder, name);
@@ -176,8 +176,24 @@ test("ext4: a growth whose write was lost without a word from resize2fs is no gr
     if (program === "resize2fs") execFileSync("dd", lost, { stdio: "ignore" });
     return output;
   };
-  await assert.rejects(fs.growOffline(small.device, { runner: losing }), DamagedFilesystem);
+  await assert.rejects(fs.growOffline(small.device, { runner: losing }), /^CommandError: resize2fs .* left damage/);
   small.close();
+});
+
+test("xfs: a copy that its new UUID left unmountable is no copy", async () => {
+  const fs = fsOf("xfs");
+  const copy = await device("copy.img", 320 * MiB);
+  await fs.format(copy.device, {});
+  const losing: typeof run = async (program, args, options) => {
+    const output = await run(program, args, options);
+    execFileSync("dd", ["if=/dev/zero", `of=${copy.device}`, "bs=512", "count=1", "conv=notrunc"], { stdio: "ignore" });
+    return output;
+  };
+  await assert.rejects(
+    fs.newUuid(copy.device, { runner: losing }),
+    /^CommandError: xfs_admin .* ended with 0, then: mount xfs/,
+  );
+  copy.close();
 });
 
 test("freed space goes back to the pool, also on a device that had discards off before", async () => {

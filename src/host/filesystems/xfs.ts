@@ -70,8 +70,16 @@ export class XfsFilesystem implements Filesystem {
   async newUuid(device: string, options: ToolOptions): Promise<void> {
     // The log carries the old UUID: it must be empty, so a mount replays it first.
     await whileMounted({ device, fsType: this.name, flags: ["nouuid"], signal: options.signal });
-    await runTool("xfs_admin", ["-U", "generate", device], options);
+    const change = ["-U", "generate", device];
+    await runTool("xfs_admin", change, options);
     await syncFile(device);
+    try {
+      await whileMounted({ device, fsType: this.name, signal: options.signal });
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      // It ends with 0 though a write of it failed. This is still a copy that nobody has seen.
+      throw new CommandError("xfs_admin", change, "exit", `it ended with 0, then: ${error.message}`, { cause: error });
+    }
   }
 
   async growOffline(device: string, options: ToolOptions): Promise<void> {
