@@ -133,6 +133,8 @@ export class Replacement {
   async #named(): Promise<void> {
     try {
       await this.#filled;
+      // What can't be synced afterwards must not be seen.
+      await this.#folder;
       await rename(this.#aside, this.#path);
     } catch (error) {
       await this.#remove();
