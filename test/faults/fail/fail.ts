@@ -17,15 +17,16 @@ import { Descriptors } from "./descriptors.ts";
 import { type Injection, injectionOf, injections, nameOfInjection, strikeOnce } from "./injections.ts";
 import { Preload } from "./preload.ts";
 
-const sampledTries = 4;
+const sampledTries = 3;
 /** The pool on which each failure is tried; on the others so many of an operation, and with each seed others. */
 const wholly = "image";
 const elsewhere = 16;
 /** What `npm test` has time for; the kill sweep has each operation there. */
 const sampled = ["create", "stage-first", "snapshot-in-use", "grow", "unstage"];
 
-export const fail: readonly Part[] = sweeps("fail", 90, sweep).map((part) => ({
+export const fail: readonly Part[] = sweeps("fail", 15, sweep).map((part) => ({
   ...part,
+  seconds: part.pool === wholly ? 100 : part.seconds,
   sample: part.sample && sampled.includes(part.operation),
 }));
 
