@@ -52,6 +52,15 @@ export class Caller {
       case "delete":
         await controller.deleteVolume({ volumeId: call.id }, options);
         return "";
+      case "get": {
+        const { volume, status } = await controller.controllerGetVolume({ volumeId: call.id }, options);
+        return `${Number(volume?.capacityBytes) / mebibyte} ${(status?.publishedNodeIds ?? []).length > 0}`;
+      }
+      case "stats": {
+        const volumePath = this.#foldersOf(call).target(call.target);
+        const { usage } = await node.nodeGetVolumeStats({ volumeId: call.id, volumePath }, options);
+        return usage.length > 0 ? "" : "it answers no figures";
+      }
       case "grow": {
         const capacityRange = { requiredBytes: BigInt(mebibytesOf(call.size) * mebibyte) };
         const { capacityBytes } = await controller.controllerExpandVolume(

@@ -15,7 +15,7 @@ export type Size = 0 | 1 | 2 | 3;
 /** One RPC, or one read or write of a user. `r` is the volume that the end of a script restores each snapshot to. */
 export type Call =
   | { readonly rpc: "create"; readonly volume: Slot; readonly size?: Size; readonly from?: VolumeSlot | SnapshotSlot }
-  | { readonly rpc: "delete" | "attach" | "detach"; readonly volume: Slot }
+  | { readonly rpc: "delete" | "attach" | "detach" | "get"; readonly volume: Slot }
   | { readonly rpc: "grow"; readonly volume: Slot; readonly size: Size }
   | { readonly rpc: "stage" | "unstage" | "nodeGrow"; readonly volume: Slot; readonly at: Place }
   | {
@@ -26,7 +26,7 @@ export type Call =
       readonly ro?: boolean;
     }
   | { readonly rpc: "unpublish"; readonly volume: Slot; readonly target: Place }
-  | { readonly rpc: "read"; readonly volume: Slot; readonly target: Place }
+  | { readonly rpc: "read" | "stats"; readonly volume: Slot; readonly target: Place }
   | { readonly rpc: "write"; readonly volume: Slot; readonly target: Place; readonly seed: number }
   | { readonly rpc: "snapshot"; readonly snapshot: SnapshotSlot; readonly volume: Slot }
   | { readonly rpc: "deleteSnapshot"; readonly snapshot: SnapshotSlot }
@@ -43,7 +43,8 @@ export interface Outcome {
 
 /** Where two calls that run at once may get ABORTED: what the driver does one thing at a time with. */
 export function subjectsOf(call: Call): string[] {
-  if (call.rpc === "write" || call.rpc === "read") return [];
+  // These wait for nobody.
+  if (["write", "read", "get", "stats"].includes(call.rpc)) return [];
   const subjects: string[] = [];
   if ("volume" in call) subjects.push(call.volume);
   if ("snapshot" in call) subjects.push(call.snapshot);
@@ -68,6 +69,7 @@ export function inWords(call: Call): string {
       return `publish ${call.volume} from staging path ${call.at} at target ${call.target}${call.ro ? ", read-only" : ""}`;
     case "unpublish":
     case "read":
+    case "stats":
       return `${call.rpc} ${call.volume} at target ${call.target}`;
     case "write":
       return `write w${call.seed} to ${call.volume} at target ${call.target}`;
@@ -82,6 +84,7 @@ export function inWords(call: Call): string {
     case "delete":
     case "attach":
     case "detach":
+    case "get":
       return `${call.rpc} ${call.volume}`;
   }
 }

@@ -43,6 +43,7 @@ export function answers(state: State, call: Sent, traits: Traits): Answer[] {
     case "delete":
     case "attach":
     case "detach":
+    case "get":
     case "grow":
     case "stage":
     case "unstage":
@@ -50,6 +51,7 @@ export function answers(state: State, call: Sent, traits: Traits): Answer[] {
     case "publish":
     case "unpublish":
     case "write":
+    case "stats":
     case "read": {
       const volume = state.volumes[call.volume];
       if (!volume || volume.id !== call.id) return forgives.includes(call.rpc) ? ok(state) : refuse("NOT_FOUND");
@@ -163,6 +165,10 @@ function used(
     case "nodeGrow":
       if (volume.staged !== call.at) return refuse("NOT_FOUND");
       return [...refuse("OK"), ...(traits.mayRefuseGrowth ? refuse("FAILED_PRECONDITION") : [])];
+    case "get":
+      return [["OK", volume, `${volume.mebibytes} ${volume.attached}`]];
+    case "stats":
+      return refuse(call.target in volume.targets ? "OK" : "NOT_FOUND");
     case "write":
       return [["OK", { ...volume, data: [...new Set([...volume.data, call.seed])].sort((a, b) => a - b) }]];
     case "read":

@@ -12,7 +12,7 @@ export interface Timed {
 /** Calls at once, what happens to the driver meanwhile, and whether each is then repeated; or, as short words, calls one after another. */
 export type Step =
   | { readonly together: readonly Timed[]; readonly strike?: Strike; readonly again?: boolean }
-  | { readonly take: VolumeSlot }
+  | { readonly take: VolumeSlot; readonly seed: number }
   | { readonly release: VolumeSlot };
 
 export interface Strike {
@@ -22,7 +22,7 @@ export interface Strike {
 
 export type Script = readonly Step[];
 
-/** Attached, staged and published at the first places. */
+/** Attached, staged, published at the first places, and written to; or let go of. */
 export function callsOf(step: Exclude<Step, { readonly together: readonly Timed[] }>): Call[] {
   if ("take" in step) {
     const volume = step.take;
@@ -30,6 +30,7 @@ export function callsOf(step: Exclude<Step, { readonly together: readonly Timed[
       { rpc: "attach", volume },
       { rpc: "stage", volume, at: "0" },
       { rpc: "publish", volume, at: "0", target: "0" },
+      { rpc: "write", volume, target: "0", seed: step.seed },
     ];
   }
   const volume = step.release;
@@ -42,7 +43,7 @@ export function callsOf(step: Exclude<Step, { readonly together: readonly Timed[
 }
 
 export function stepInWords(step: Step): string {
-  if ("take" in step) return `attach, stage and publish ${step.take}`;
+  if ("take" in step) return `attach, stage and publish ${step.take}, and write to it`;
   if ("release" in step) return `unpublish, unstage and detach ${step.release}`;
   const calls = step.together.map(({ call, at = 0, leaves }) => {
     const left = leaves ? `, ${leaves.how === "cancels" ? "cancelled" : "deadline"} after ${leaves.afterMs} ms` : "";
@@ -72,7 +73,7 @@ const anyCall: fc.Arbitrary<Call> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ rpc: fc.constant("create" as const), volume, size }) },
   { weight: 4, arbitrary: fc.record(copied) },
   { weight: 1, arbitrary: fc.record({ ...copied, size }) },
-  { weight: 4, arbitrary: fc.record({ rpc: fc.constant("snapshot" as const), snapshot, volume }) },
+  { weight: 6, arbitrary: fc.record({ rpc: fc.constant("snapshot" as const), snapshot, volume }) },
   { weight: 2, arbitrary: fc.record({ rpc: fc.constant("deleteSnapshot" as const), snapshot }) },
   { weight: 4, arbitrary: on("delete") },
   { weight: 1, arbitrary: on("attach", "detach") },
@@ -95,6 +96,8 @@ const anyCall: fc.Arbitrary<Call> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ rpc: fc.constant("unpublish" as const), volume, target: place }) },
   { weight: 6, arbitrary: fc.record({ rpc: fc.constant("write" as const), volume, target: place, seed: fc.nat(99) }) },
   { weight: 2, arbitrary: fc.record({ rpc: fc.constant("read" as const), volume, target: place }) },
+  { weight: 2, arbitrary: fc.record({ rpc: fc.constant("stats" as const), volume, target: place }) },
+  { weight: 1, arbitrary: on("get") },
   { weight: 1, arbitrary: fc.record({ rpc: fc.constantFrom("list" as const, "listSnapshots" as const) }) },
 );
 
@@ -129,14 +132,14 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ together: fc.tuple(left), again: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ together: crowd }) },
   { weight: 2, arbitrary: fc.record({ together: crowd, strike, again: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ take: volume }) },
+  { weight: 4, arbitrary: fc.record({ take: volume, seed: fc.nat(99) }) },
   { weight: 2, arbitrary: fc.record({ release: volume }) },
 );
 
 /** Most calls need a volume that is there: two are made first, unless shrinking finds that they do not matter. */
 const given: Script = [
   { together: [{ call: { rpc: "create", volume: "a", size: 0 } }, { call: { rpc: "create", volume: "b", size: 0 } }] },
-  { take: "a" },
+  { take: "a", seed: 0 },
 ];
 
 export const scripts: fc.Arbitrary<Script> = fc
