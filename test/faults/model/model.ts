@@ -6,8 +6,8 @@ import fc from "fast-check";
 import type { Part, Tries } from "../frame/part.ts";
 import { type PoolKind, pools } from "../pools.ts";
 import { Stage } from "../stage.ts";
-import { play } from "./player.ts";
 import { found } from "./found.ts";
+import { play } from "./player.ts";
 import { type Script, scripts } from "./script.ts";
 
 const chosen = ["image", "image-block", "image-shared", "directory", "directory-btrfs"];
@@ -54,7 +54,9 @@ export const model: readonly Part[] = [...made, ...named];
 async function run(pool: PoolKind, tries: Tries): Promise<void> {
   const stage = new Stage(pool, tries);
   const points =
-    tries.at === undefined ? Array.from({ length: tries.sample ? sampled : full }, (_, at) => String(at)) : tries.at.split(",");
+    tries.at === undefined
+      ? Array.from({ length: tries.sample ? sampled : full }, (_, at) => String(at))
+      : tries.at.split(",");
   for (const point of points) await tries.try(point, () => one(stage, tries, point));
   await stage.end();
 }

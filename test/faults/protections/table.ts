@@ -115,4 +115,20 @@ export const protections: readonly Protection[] = [
     caughtBy: ["--only", "two", "--pool", "image-shared", "--operation", "attach-both", "--at", "plain:0"],
     words: /does not hold it/,
   },
+  {
+    name: "one-operation-a-volume",
+    file: "src/volumes/context.ts",
+    on: "/volume/${volume.key}`,\n      label: `volume '${volume.name}'`,\n      lockPaths: [pool.lockPath(\"volume\", volume.key)],",
+    off: "/volume/${volume.key}/${Math.random()}`,\n      label: `volume '${volume.name}'`,\n      lockPaths: [],",
+    caughtBy: ["--only", "model", "--pool", "image", "--operation", "rivals-of-a-delete"],
+    words: /no order of these calls explains/,
+  },
+  {
+    name: "one-target",
+    file: "src/volumes/publishing.ts",
+    on: "if (!isMultiTarget(target.mode)) {",
+    off: 'if (!isMultiTarget(target.mode) && volume.name === "") {',
+    caughtBy: ["--only", "model", "--pool", "image", "--operation", "one-target"],
+    words: /allowed: FAILED_PRECONDITION/,
+  },
 ];
