@@ -1,5 +1,5 @@
 /** Whether what is at a path is this volume: asked of the kernel, by device and inode numbers, never by a path it prints. */
-import { closeSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { type Mount, mountAt, openMountAt } from "../host/mount-at.ts";
 import { listMounts, type MountLine, mountOf } from "../host/mount-table.ts";
@@ -72,9 +72,13 @@ async function is(
   record: StageRecord | undefined,
 ): Promise<boolean> {
   if (place.gives === "directory") {
-    const here = pool.shared
-      ? await stat(place.path, { bigint: true }).catch(() => undefined)
-      : statSync(place.path, { bigint: true, throwIfNoEntry: false });
+    const here = await identityOf(pool, place.path);
+    // Where the file system does not answer, the kernel's list still says what is mounted there: "not ours" would leave it.
+    if (here === "unknown" || mount.inode.number === 0n) {
+      const mounts = await listMounts();
+      const line = mounts.findLast((each) => each.target === path);
+      return line !== undefined && belongsTo(place, mounts)(line);
+    }
     if (here?.ino !== mount.inode.number) return false;
     return mount.inode.major === major(Number(here.dev)) && mount.inode.minor === minor(Number(here.dev));
   }
@@ -89,6 +93,15 @@ async function is(
     (line) =>
       line.target === path && line.source === place.device && line.major === mount.major && line.minor === mount.minor,
   );
+}
+
+/** Undefined: it is not there. */
+async function identityOf(pool: Pool, path: string): Promise<BigIntStats | "unknown" | undefined> {
+  try {
+    return pool.shared ? await stat(path, { bigint: true }) : statSync(path, { bigint: true });
+  } catch (error) {
+    return hasCode(error, "ENOENT", "ENOTDIR") ? undefined : "unknown";
+  }
 }
 
 /**
