@@ -2,18 +2,20 @@
  * Locks between processes: flock(2) on a file of its own, in which the holder writes what it is doing, so that whoever
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, writeSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, write } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { closeFile, openFile, readPlain, renameNoReplace } from "./files.ts";
+import { Lane } from "./lane.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock, unlock } from "./native.ts";
 import { isSystemError, namingNow } from "./system-error.ts";
 
 export interface FileLock {
   /**
-   * Replaces what others read about the holder. Synchronous, not durable: it dies with the lock. Never throws: where it
-   * can't be written they read nothing.
+   * Replaces what others read about the holder, a moment later: not durable, it dies with the lock. Waits for nothing, for
+   * the disk may hang, and never throws: where it can't be written they read nothing.
    */
   write(text: string): void;
   /** Removes the file, unless `keep`, and lets go. May be called twice. Never throws: whoever waits must not wait for ever. */
@@ -26,6 +28,8 @@ export interface FileLock {
   /** Takes it again after `rest`. False: another has it, or has removed the file; it is of no more use then. Never throws. */
   again(): boolean;
 }
+
+const writeBytes = promisify(write);
 
 const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
 /** Tells a spare from other lock files wherever it is renamed to: those have no permission to execute. */
@@ -124,6 +128,15 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
+/** One write at a time in a folder: where its disk hangs, that is one thread and no more. */
+const lanes = new Map<string, Lane>();
+
+function wordsOf(folder: string): Lane {
+  const lane = lanes.get(folder) ?? new Lane(1);
+  lanes.set(folder, lane);
+  return lane;
+}
+
 function held(path: string, fd: number, stats: BigIntStats): FileLock {
   let open = true;
   let resting = false;
@@ -131,6 +144,25 @@ function held(path: string, fd: number, stats: BigIntStats): FileLock {
   // A holder that died left its words in the file.
   let longest = size;
   let words = size > 0;
+  let wanted: string | undefined;
+  let writing: Promise<unknown> | undefined;
+  const flush = async () => {
+    while (wanted !== undefined) {
+      const bytes = Buffer.from(wanted);
+      wanted = undefined;
+      // Blanks over what was there: xfs lets a truncate wait for the disk.
+      const whole = bytes.length < longest ? Buffer.concat([bytes, Buffer.alloc(longest - bytes.length, " ")]) : bytes;
+      longest = whole.length;
+      // Not written: a full disk, or one that became read-only or broken: the lock holds all the same.
+      await wordsOf(dirname(path)).run(() => writeBytes(fd, whole, 0, whole.length, 0).catch(() => undefined));
+    }
+  };
+  /** Not while something is written: the number would be another file's by then. */
+  const close = () => {
+    const end = () => closeSync(fd);
+    if (writing) void writing.then(end);
+    else end();
+  };
   const take = () => {
     try {
       // Others remove the file only while they hold it. Spares, which are renamed, never rest.
@@ -143,15 +175,10 @@ function held(path: string, fd: number, stats: BigIntStats): FileLock {
     write(text) {
       if (!open || resting) return;
       words = text !== "";
-      const bytes = Buffer.from(text);
-      // Blanks over what was there: xfs lets a truncate wait for the disk, and this is the one thread.
-      const whole = bytes.length < longest ? Buffer.concat([bytes, Buffer.alloc(longest - bytes.length, " ")]) : bytes;
-      longest = whole.length;
-      try {
-        writeSync(fd, whole, 0, whole.length, 0);
-      } catch {
-        // A full disk, or one that became read-only or broken: the lock holds all the same.
-      }
+      wanted = text;
+      writing ??= flush().finally(() => {
+        writing = undefined;
+      });
     },
     rest() {
       if (!open || resting || isSpare(mode)) return false;
@@ -169,7 +196,7 @@ function held(path: string, fd: number, stats: BigIntStats): FileLock {
       resting = false;
       if (take()) return true;
       open = false;
-      closeSync(fd);
+      close();
       return false;
     },
     async release(options = {}) {
@@ -183,7 +210,7 @@ function held(path: string, fd: number, stats: BigIntStats): FileLock {
         // Gone already, or not to be removed now: a file without a lock is harmless, but nobody else would remove it.
         if (!isSystemError(error, "ENOENT", "ENOTDIR", "EROFS")) removeLater(path);
       } finally {
-        letGo(fd);
+        letGo(fd, close);
       }
     },
   };
@@ -213,13 +240,13 @@ function removeLater(path: string, tries = 1): void {
  * Closing alone would leave it locked for as long as a child that is being started at this moment has a copy of the
  * descriptor: until its exec.
  */
-function letGo(fd: number): void {
+function letGo(fd: number, close = () => closeSync(fd)): void {
   try {
     unlock(fd);
   } catch {
     // The close does it.
   } finally {
-    closeSync(fd);
+    close();
   }
 }
 
