@@ -8,6 +8,18 @@ import { powerCut } from "./power-cut/index.ts";
 import { protectionsOff } from "./protections/index.ts";
 import { restart } from "./restart.ts";
 import { soak } from "./soak/soak.ts";
+import { stuck } from "./stuck/index.ts";
 import { two } from "./two/index.ts";
 
-export const parts: readonly Part[] = [fail, kill, lies, model, powerCut, protectionsOff, restart, soak, two].flat();
+export const parts: readonly Part[] = [
+  fail,
+  kill,
+  lies,
+  model,
+  powerCut,
+  protectionsOff,
+  restart,
+  soak,
+  stuck,
+  two,
+].flat();

@@ -1,0 +1,152 @@
+/** A disk that stops answering: the pool's file system frozen, the disk below it, or a volume's own; and one that is full. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CsiError } from "../../../src/csi/client.ts";
+import type { Volume } from "../../../src/csi/gen/csi_pb.ts";
+import { differences, writeFiles } from "../../support/content.ts";
+import type { Usage } from "../../support/orchestrator.ts";
+import { attempt } from "../../support/run.ts";
+import type { Part, Tries } from "../frame/part.ts";
+import { expectWell, vitalsOf } from "../lies/vitals.ts";
+import { House } from "./house.ts";
+import { again, callsOf, expectUsualPace, impatient } from "./watch.ts";
+
+interface Cause {
+  readonly name: string;
+  /** How many calls are made at once to what is stuck, beside a few of other kinds. */
+  readonly crowd: number;
+  /** Answers what ends it. */
+  readonly begin: (house: House, used: Usage) => Promise<() => Promise<void>>;
+}
+
+const causes: readonly Cause[] = [
+  { name: "pool-frozen", crowd: 3, begin: (house) => frozen(house.disk.path) },
+  { name: "disk-stopped", crowd: 3, begin: (house) => frozen(house.outer.path) },
+  { name: "disk-stopped-crowd", crowd: 40, begin: (house) => frozen(house.outer.path) },
+  { name: "volume-frozen", crowd: 3, begin: (house, used) => frozen(house.seen(used.staging)) },
+  { name: "pool-full", crowd: 3, begin: (house) => full(house.disk.path) },
+];
+
+export const stuckDisks: readonly Part[] = [
+  {
+    fault: "stuck",
+    pool: "image",
+    operation: "disk",
+    sample: false,
+    seconds: 120,
+    run: async (tries: Tries) => {
+      for (const cause of causes) {
+        await tries.try(cause.name, async () => {
+          const scratch = tries.scratch();
+          try {
+            await stuck(await House.make(scratch, "xfs"), cause);
+          } finally {
+            await scratch.end();
+          }
+        });
+      }
+    },
+  },
+];
+
+async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
+  const { driver } = house;
+  const { controller, node } = driver.client;
+  const used = await house.create("p", "used");
+  const place = house.placeFor(used);
+  await place.take();
+  writeFiles(house.seen(place.target), "used", 3);
+  const idle = await house.create("p", "idle");
+  await house.fill(idle, "idle");
+  const spare: Volume[] = [];
+  for (let index = 0; index < crowd; index += 1)
+    spare.push(await house.create("p", `spare-${index}`, { bytes: 16 * 1024 ** 2 }));
+  const other = await house.create("q", "other");
+  await house.fill(other, "other");
+  const pace = () => house.paceOfUse(other);
+  const usual = await pace();
+  const before = vitalsOf(driver);
+  const calls = callsOf(driver);
+  const end = await begin(house, place);
+  const outcomes: (string | undefined)[] = [];
+  let held: CsiError | undefined;
+  const staged = house.placeFor(idle);
+  try {
+    const all = [
+      impatient((options) => controller.createSnapshot({ name: "s", sourceVolumeId: used.volumeId }, options)),
+      impatient((options) => node.nodeUnpublishVolume({ volumeId: used.volumeId, targetPath: place.target }, options)),
+      impatient((options) =>
+        node.nodeStageVolume(
+          {
+            volumeId: idle.volumeId,
+            stagingTargetPath: staged.staging,
+            volumeCapability: { accessType: { case: "mount", value: { fsType: "ext4" } }, accessMode: { mode: 1 } },
+          },
+          options,
+        ),
+      ),
+      impatient((options) => controller.listVolumes({}, options)),
+      impatient((options) => controller.getCapacity({ parameters: { pool: "p" } }, options)),
+      ...spare.map(({ volumeId }) => impatient((options) => controller.deleteVolume({ volumeId }, options))),
+    ];
+    // While they wait, and after.
+    await expectUsualPace(pace, usual);
+    for (const outcome of await Promise.all(all)) outcomes.push(outcome?.code);
+    await calls.expectInTime(outcomes.filter((code) => code === "DEADLINE_EXCEEDED").length);
+    await expectUsualPace(pace, usual);
+    held = await impatient((options) => controller.deleteVolume({ volumeId: idle.volumeId }, options));
+    if (held?.code === "ABORTED") assert.match(held.message, /NodeStageVolume .*step '.* since .*ago\)/);
+  } finally {
+    await end();
+  }
+  // The cause is gone: all goes on by itself.
+  await again(() => staged.release());
+  await again(() => place.release());
+  const back = house.placeFor(used);
+  await again(() => back.take());
+  assert.deepEqual(differences(house.seen(back.target), "used", 3), []);
+  await again(() => back.release());
+  for (const { snapshotId } of (await controller.listSnapshots({})).entries.flatMap(({ snapshot }) => snapshot ?? []))
+    await again(() => controller.deleteSnapshot({ snapshotId }));
+  for (const volume of spare) await house.remove(volume);
+  const listed = (await controller.listVolumes({})).entries.map(({ volume }) => volume?.volumeId);
+  assert.ok(listed.includes(used.volumeId), "a volume is gone");
+  // One whose delete was not refused at once is on its way.
+  if (held !== undefined && held.code !== "DEADLINE_EXCEEDED") await house.expectHolds(idle, "idle");
+  for (const volume of [used, idle, other]) await house.remove(volume);
+  await expectWell(driver, before);
+}
+
+/** Frozen by a process that thaws at the end of its pipe: also when this one is killed. */
+async function frozen(path: string): Promise<() => Promise<void>> {
+  const script = `fsfreeze --freeze "$1" && echo frozen; cat >/dev/null; fsfreeze --unfreeze "$1"`;
+  const child = spawn("/bin/sh", ["-c", script, "sh", path], {
+    cwd: "/",
+    stdio: ["pipe", "pipe", "inherit"],
+    detached: true,
+  });
+  const exit = once(child, "exit");
+  const said = await Promise.race([once(child.stdout, "data"), sleep(15_000)]);
+  if (said === undefined) {
+    child.stdin.end();
+    throw new Error(`${path} did not freeze`);
+  }
+  return async () => {
+    child.stdin.end();
+    await exit;
+  };
+}
+
+/** To the last block. */
+async function full(path: string): Promise<() => Promise<void>> {
+  const ballast = join(path, "ballast");
+  await attempt("fallocate", ["-l", "11G", ballast]);
+  await attempt("dd", ["if=/dev/zero", `of=${ballast}`, "bs=1M", "oflag=append", "conv=notrunc", "status=none"], {
+    timeoutMs: 60_000,
+  });
+  return async () => rmSync(ballast, { force: true });
+}
