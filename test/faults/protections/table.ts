@@ -131,4 +131,14 @@ export const protections: readonly Protection[] = [
     caughtBy: ["--only", "model", "--pool", "image", "--operation", "one-target"],
     words: /allowed: FAILED_PRECONDITION/,
   },
+  {
+    name: "blank-is-data-loss",
+    file: "src/volumes/content.ts",
+    on: 'case "formatted":\n    case "resizing": {',
+    off:
+      'case "formatted":\n    case "resizing": {\n' +
+      "      if (!(await probe(opened.device))) return format(pool, volume, opened, latch.fsType, true, operation);",
+    caughtBy: ["--only", "lies", "--pool", "image", "--operation", "content-bytes", "--at", "blank"],
+    words: /blank|content|data/i,
+  },
 ];
