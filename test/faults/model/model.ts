@@ -10,7 +10,9 @@ import { found } from "./found.ts";
 import { play } from "./player.ts";
 import { type Script, scripts } from "./script.ts";
 
-const chosen = ["image", "image-block", "image-shared", "directory", "directory-btrfs"];
+/** Those of the sample, and more. */
+const sampledPools = ["image", "image-block", "image-shared", "directory-btrfs"];
+const chosen = [...sampledPools, "image-copied", "directory"];
 /** Scripts that one part plays. */
 const full = 100;
 const sampled = 2;
@@ -26,7 +28,7 @@ const made: readonly Part[] = pools
     fault: "model",
     pool: pool.name,
     operation: "scripts",
-    sample: pool.name !== "directory",
+    sample: sampledPools.includes(pool.name),
     seconds: full * 1.5,
     run: (tries: Tries) => run(pool, tries),
   }));
