@@ -169,7 +169,7 @@ export class Pair {
   async #openFiles(): Promise<string[]> {
     const listed = await run("losetup", ["--list", "--noheadings", "--raw", "--output", "BACK-MAJ:MIN,BACK-INO"]);
     const { dev } = statSync(this.#world.disk.path);
-    const own = `${dev >> 8}:${dev & 0xff}`;
+    const own = `${(dev >> 8) & 0xfff}:${minorOf(dev)}`;
     return listed.split("\n").flatMap((line) => (line.startsWith(`${own} `) ? [line.slice(own.length + 1)] : []));
   }
 
@@ -241,7 +241,7 @@ function placeOf(pair: Pair, scratch: Scratch, volume: Volume, node: NodeId): Pl
       taken = false;
     },
     async powerOff() {
-      const device = use === "block" && taken ? statSync(targetPath).rdev & 0xff : undefined;
+      const device = use === "block" && taken ? minorOf(statSync(targetPath).rdev) : undefined;
       for (const target of mountsUnder(folder)) await run("umount", [target]);
       if (device !== undefined) await run("losetup", ["--detach", `/dev/loop${device}`]);
     },
@@ -253,6 +253,11 @@ function placeOf(pair: Pair, scratch: Scratch, volume: Volume, node: NodeId): Pl
       assert.deepEqual(await wrongIn(use, seen(), seeds, maybe), [], `the content on ${node}`);
     },
   };
+}
+
+/** makedev(3) taken apart. */
+function minorOf(device: number): number {
+  return (device & 0xff) | ((device >> 12) & ~0xff);
 }
 
 /** The call must be refused, with one of these codes once what passes has passed. */
