@@ -14,16 +14,19 @@ export async function forceDetach(
 ): Promise<readonly string[]> {
   const { pool, volume } = await context.pools.theVolume(id);
   const attachments = facet(pool);
-  return context.ledger.run(context.volumeSubject(pool, volume), call, id, async (progress) => {
+  const nodes = await context.ledger.run(context.volumeSubject(pool, volume), call, id, async (progress) => {
     const holders = await attachments.holders(volume);
-    const nodes = [
+    const having = [
       ...new Set([...holders.map((holder) => holder.node), ...(await context.records(pool).nodesWith(volume))]),
     ];
-    if (nodes.length === 0) return [];
+    if (having.length === 0) return [];
     if (!unfenced || pool.features.gives === "device") await attachments.fence(volume, progress);
-    for (const node of nodes) await context.records(pool).forget(volume.key, node);
+    for (const node of having) await context.records(pool).forget(volume.key, node);
     await attachments.setHolders(volume, []);
-    context.log.warn({ volume: volume.name, nodes }, "detached by force");
-    return nodes;
+    context.log.warn({ volume: volume.name, nodes: having }, "detached by force");
+    return having;
   });
+  // An earlier command that was killed left its copy of the bytes; unlike a server, a command tidies nothing at its start.
+  await pool.recover();
+  return nodes;
 }

@@ -1,7 +1,7 @@
 /** Two nodes over one shared pool: one opener at a time, and a node that was declared gone can still tidy up. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import test from "node:test";
 import { loopDevicesOf } from "../support/leftovers.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
@@ -92,5 +92,18 @@ test("a volume that is attached read-only can't be written, whatever it is stage
   assert.throws(() => writeFileSync(join(staging, "data"), "x"), /EROFS/);
   await one.unstage(id, staging);
   await detach(one, id, "n1");
+  await one.remove(id);
+});
+
+test("what a detach by force left that was killed goes with the next one", async (t) => {
+  const scratch = scratchFor(t);
+  const [one, two] = await twoNodes(scratch);
+  const { id } = await one.create("a", mounted);
+  await attach(one, id, "n1");
+  const left = join(one.pool, "building", `fence-${basename(one.folderOf("a"))}-0123456789ab-0`);
+  mkdirSync(left);
+  writeFileSync(join(left, "data.img"), "a copy");
+  assert.deepEqual(await two.driver.forceDetach(id, call("force")), ["n1"]);
+  assert.deepEqual(readdirSync(join(one.pool, "building")), []);
   await one.remove(id);
 });
