@@ -1,5 +1,5 @@
 /** Connections and calls as no orchestrator makes them: the driver lives on, keeps nothing, and answers the others. */
-import type { Part, Tries } from "../frame/part.ts";
+import { type Part, spread, type Tries } from "../frame/part.ts";
 import { pools } from "../pools.ts";
 import { Stage } from "../stage.ts";
 import { makeBystanders } from "./bystanders.ts";
@@ -15,7 +15,7 @@ async function sweep(tries: Tries): Promise<void> {
   const [pool] = pools;
   if (pool === undefined) throw new Error("there are no pools");
   const stage = new Stage(pool, tries);
-  for (const { name, many = 1, run } of abuses) {
+  for (const { name, many = 1, run } of tries.sample ? spread(abuses, 5, tries.seed) : abuses) {
     await tries.try(name, () =>
       stage.with(async (world, label) => {
         const bystanders = await makeBystanders(world, label);

@@ -46,7 +46,6 @@ const kinds: readonly RecordKind[] = [
   },
   {
     name: "stage",
-    sampled: true,
     inUse: true,
     at: (world, subject) => join(world.disk.path, "nodes", node, `${keyOf(world, subject.name)}.json`),
     foreign: (world, name) => join(world.disk.path, "nodes", node, `${keyOf(world, name)}.json`),

@@ -255,10 +255,17 @@ function filesWith(world: World, word: string, folder: string): string[] {
   const names = readdirSync(path, { recursive: true, encoding: "utf8" }).filter((entry) => entry.includes(word));
   // The word is not in the command line: others look for theirs there meanwhile.
   const small = `find "$1" -type f -size -8192k -exec grep -laF -f "$0" {} +`;
-  const disk = `sync; tar --sparse -cf - "$2" 2>/dev/null | grep -qaF -f "$0" && echo "$2"`;
+  const disk = `sync -f "$3"; tar --sparse -cf - "$2" 2>/dev/null | grep -qaF -f "$0" && echo "$2"`;
   const pattern = join(folder, "pattern");
   writeFileSync(pattern, word);
-  const found = execFileSync("sh", ["-c", `${small}; ${disk}; true`, pattern, path, world.disk.image]).toString();
+  const found = execFileSync("sh", [
+    "-c",
+    `${small}; ${disk}; true`,
+    pattern,
+    path,
+    world.disk.image,
+    world.disk.path,
+  ]).toString();
   return [...names, ...found.split("\n").filter((line) => line !== "")];
 }
 

@@ -62,14 +62,15 @@ async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
   writeFiles(house.seen(place.target), "used", 3);
   const idle = await house.create("p", "idle");
   await house.fill(idle, "idle");
-  const spare: Volume[] = [];
-  for (let index = 0; index < crowd; index += 1)
-    spare.push(await house.create("p", `spare-${index}`, { bytes: 16 * 1024 ** 2 }));
   const other = await house.create("q", "other");
   await house.fill(other, "other");
   const pace = () => house.paceOfUse(other);
   const usual = await pace();
   const before = vitalsOf(driver);
+  // At the last moment: their locks are still held ready, so that these calls get stuck behind them.
+  const spare: Volume[] = [];
+  for (let index = 0; index < crowd; index += 1)
+    spare.push(await house.create("p", `spare-${index}`, { bytes: 16 * 1024 ** 2 }));
   const calls = callsOf(driver);
   const end = await begin(house, place);
   const outcomes: (string | undefined)[] = [];
