@@ -14,6 +14,8 @@ import {
   referencedBytes,
   removeSubvolume,
 } from "../../host/subvolumes.ts";
+import { Problem } from "../problem.ts";
+import { hasCode } from "../record.ts";
 
 export interface Trees {
   readonly copies: boolean;
@@ -56,7 +58,11 @@ function subvolumes(quotas: string | undefined): Trees {
       await limit(join(parent, name), size);
     },
     copy: async (from, parent, name, size) => {
-      await copySubvolume(from, parent, name);
+      await copySubvolume(from, parent, name).catch((error: unknown) => {
+        // EINVAL: a folder that is no subvolume, EXDEV: one of another file system (behind a link in the volume's place).
+        if (!hasCode(error, "ENOENT", "ENOTDIR", "ELOOP", "EINVAL", "EXDEV")) throw error;
+        throw new Problem("CONTENT_LOST", `${from} is not there, or is not what this pool made`, { cause: error });
+      });
       await limit(join(parent, name), size);
     },
     limit,
