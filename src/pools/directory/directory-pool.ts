@@ -21,6 +21,7 @@ import type {
   VolumeUsage,
 } from "../pool.ts";
 import { Problem } from "../problem.ts";
+import { hasCode } from "../record.ts";
 import { type Aside, discardAside } from "../shelf.ts";
 import { type Trees, treesOf } from "./trees.ts";
 
@@ -101,7 +102,10 @@ export class DirectoryPool extends FolderPool implements Pool {
   async open(volume: Volume): Promise<Opened> {
     const path = this.#data(volume);
     // Not a link: what that leads to lies elsewhere, and is perhaps another volume's.
-    const there = await lstat(path).catch(() => undefined);
+    const there = await lstat(path).catch((error: unknown) => {
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error; // not looked at is not lost
+    });
     if (!there?.isDirectory()) throw new Problem("CONTENT_LOST", `${path} is not there, or is no folder`);
     return { gives: "directory", path, release: () => undefined };
   }
