@@ -293,6 +293,8 @@ export abstract class FolderPool {
   /** Called once before the first use: the folders of this release, and this node's own record in a shared pool. */
   async enter(): Promise<void> {
     await layOut(this.folder);
+    // One that was killed between a rename and its sync left a name that a repeated call finds, and that a power cut takes back.
+    await Promise.all([this.volumes.settle(), this.snapshots.settle()]);
     await keepSpareLocks(join(this.folder, "locks"));
     await this.attachmentRecords?.layOut();
     if (!this.#place.visitor) await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);

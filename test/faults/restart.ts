@@ -1,4 +1,5 @@
 /** Killed while it recovers: a start on what a crash left half-done is killed at each of its own changes, then once more started. */
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { settled } from "./again.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
@@ -72,6 +73,13 @@ async function watched(world: World, operation: Operation, cut: Point, name: str
     // Recovery goes on behind the first answers.
     await world.expectReclaimed();
   });
+  for (const folder of ["volumes", "snapshots"]) {
+    const synced = points.some(({ name: call, text }) => call === "fsync" && text.includes(`/${folder}>`));
+    assert.ok(
+      synced,
+      `the start did not sync ${folder}/, where a killed driver may have left a name that is not durable`,
+    );
+  }
   await world.driver.crash();
   await finish(world, prepared);
   return points;
