@@ -316,6 +316,12 @@ test("snapshots through upstream, through ours, and through mixtures", async (t)
       const plane = await startControlPlane(scratch);
       await installDefinitions(plane, join(import.meta.dirname, "../../deploy/crds"));
       await makeClass(plane, "any", { driver: "nobody.example" });
+      await plane.apply({
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name: "s-secret", namespace: "default" },
+        data: {},
+      });
       const sides = await Promise.all(
         (["upstream", "ours"] as const).map(async (snapshotter) => {
           const name = `${snapshotter}.example`;
@@ -378,12 +384,6 @@ async function makeSnapshotClasses(plane: ControlPlane, driver: string): Promise
       ...rest,
     });
   }
-  await plane.apply({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "s-secret", namespace: "default" },
-    data: {},
-  });
 }
 
 /** Plays a case on one side; answers what it left. */

@@ -48,6 +48,17 @@ test("a watch that is cut goes on where it was, and nothing is told twice", asyn
   assert.deepEqual(it.seen, ["added a", "added b"]);
 });
 
+test("it says when it can't follow", async () => {
+  await using it = await following();
+  await until(() => it.api.requests.length === 2, "the watch");
+  assert.equal(it.informer.isFollowing(), true);
+  it.api.answer = () => ({ status: 503 });
+  it.api.cut();
+  await until(() => !it.informer.isFollowing(), "it knows");
+  it.api.answer = undefined;
+  await until(() => it.informer.isFollowing(), "it follows again");
+});
+
 test("a server that has forgotten is listed again: what vanished meanwhile is told as removed", async () => {
   await using it = await following();
   await until(() => it.api.requests.length === 2, "the watch");

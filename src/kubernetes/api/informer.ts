@@ -37,6 +37,8 @@ export interface Informer<T> {
   /** Settles with the first whole list, or when the cluster does not know the kind; rejects when it was stopped before. */
   readonly synced: Promise<void>;
   readonly hasSynced: () => boolean;
+  /** Its watch runs, as far as is known: while it is broken off, what is here may be old by more than a moment. */
+  readonly isFollowing: () => boolean;
   get(name: string, namespace?: string): T | undefined;
   all(): IterableIterator<T>;
   /** The objects that `indexes[index]` gave this value. */
@@ -76,6 +78,7 @@ export function startInformer<T extends ApiObject>(
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => undefined);
   let synced = false;
+  let following = false;
 
   const enter = (key: string, object: T, present: boolean) => {
     for (const [name, index] of indexes) {
@@ -186,10 +189,12 @@ export function startInformer<T extends ApiObject>(
             ready.resolve();
           }
         }
+        following = true;
         version = await follow(version);
         // A server that ends each watch as it begins is not asked without a pause.
         failures = performance.now() - began < shortestWatchMs ? failures + 1 : 0;
       } catch (error) {
+        following = false;
         if (signal.aborted) break;
         // A watch that ran for a while ended for a reason of its own: the next begins at once.
         if (performance.now() - began > longestWaitMs) failures = 0;
@@ -229,6 +234,7 @@ export function startInformer<T extends ApiObject>(
   return {
     synced: ready.promise,
     hasSynced: () => synced,
+    isFollowing: () => following,
     get: (name, namespace) => objects.get(keyOf(name, namespace)),
     all: () => objects.values(),
     by(index, value) {

@@ -16,6 +16,7 @@ export function joinInformers<T extends ApiObject>(
   return {
     synced,
     hasSynced: () => first.hasSynced() && second.hasSynced(),
+    isFollowing: () => first.isFollowing() && second.isFollowing(),
     get: (name, namespace) => first.get(name, namespace) ?? second.get(name, namespace),
     *all() {
       yield* first.all();

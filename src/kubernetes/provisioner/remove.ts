@@ -31,6 +31,8 @@ export async function serveVolume(
     events.warning(persistentVolumes, known, "VolumeFailedDelete", why);
     throw new Later(`the volume ${name} is not deleted: ${why}`);
   }
+  if (attachments?.isFollowing() === false)
+    throw new Later(`the volume ${name} is not deleted: whether it is attached can't be seen now`);
   // What is known here may be old, and a deletion can't be taken back.
   const volume = await api.find(persistentVolumes, { name });
   if (volume === undefined) return;

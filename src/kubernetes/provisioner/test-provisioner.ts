@@ -128,6 +128,7 @@ function cacheOf<T extends ApiObject>(first: readonly T[]): Informer<T> {
   return {
     synced: Promise.resolve(),
     hasSynced: () => true,
+    isFollowing: () => true,
     get: (name) => objects.get(name),
     all: () => objects.values(),
     by: (index, value) => [...objects.values()].filter(({ metadata }) => index === "uid" && metadata?.uid === value),
