@@ -8,7 +8,7 @@ import { within } from "./frame/within.ts";
 import type { Operation } from "./operations/operation.ts";
 import type { PoolKind } from "./pools.ts";
 import { Stage } from "./stage.ts";
-import { nameOf, oneThread, type Point, pointOf, stopAt, strike, watch } from "./strace.ts";
+import { nameOf, oneThread, type Point, pointOf, signal, stopAt, strike, watch } from "./strace.ts";
 import { sweeps } from "./sweeps.ts";
 import type { World } from "./world.ts";
 
@@ -99,15 +99,6 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
   await prepared.undo();
   await world.expectEmpty();
   return struck;
-}
-
-/** To a process that may have ended meanwhile. */
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
 }
 
 /** Children, their children, and so on. */

@@ -104,6 +104,7 @@ export async function stopAt(
     const file = join(folder, "calls");
     const inject = `inject=${point.name}:signal=SIGSTOP:when=${point.nth}`;
     const tracer = await attach(["-f", "-o", file, "-e", `trace=${point.name}`, "-e", inject, "-p", String(pid)]);
+    let one: number | undefined;
     try {
       let ended = false;
       let struck = false;
@@ -115,7 +116,8 @@ export async function stopAt(
         const found = /^(\d+) +--- stopped by SIGSTOP/m.exec(readFileSync(file, "utf8"))?.[1];
         if (found !== undefined) {
           struck = true;
-          await stopped(Number(found));
+          one = Number(found);
+          await stopped(one);
           break;
         }
         if (ended) break;
@@ -125,6 +127,8 @@ export async function stopAt(
       return struck;
     } finally {
       await tracer.detach();
+      // A tracer that had to be killed leaves what it had stopped as it was.
+      if (one !== undefined) signal(one, "SIGCONT");
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -235,4 +239,13 @@ function changes(role: Role, name: string, rest: string): boolean {
   if (name === "ioctl") return !/TCGETS|FIONBIO|FIOCLEX|FIONCLEX/.test(rest);
   if (role === "main") return name !== "fchmod";
   return true;
+}
+
+/** To a process that may have ended meanwhile. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }
