@@ -104,7 +104,6 @@ export async function stopAt(
     const file = join(folder, "calls");
     const inject = `inject=${point.name}:signal=SIGSTOP:when=${point.nth}`;
     const tracer = await attach(["-f", "-o", file, "-e", `trace=${point.name}`, "-e", inject, "-p", String(pid)]);
-    let one: number | undefined;
     try {
       let ended = false;
       let struck = false;
@@ -116,8 +115,7 @@ export async function stopAt(
         const found = /^(\d+) +--- stopped by SIGSTOP/m.exec(readFileSync(file, "utf8"))?.[1];
         if (found !== undefined) {
           struck = true;
-          one = Number(found);
-          await stopped(one);
+          await stopped(Number(found));
           break;
         }
         if (ended) break;
@@ -127,8 +125,10 @@ export async function stopAt(
       return struck;
     } finally {
       await tracer.detach();
-      // A tracer that had to be killed leaves what it had stopped as it was.
-      if (one !== undefined) signal(one, "SIGCONT");
+      // Each process stops at its own n-th call, also those that come there after the first or are in it still, and would stay
+      // so without its tracer.
+      const traced = new Set([...readFileSync(file, "utf8").matchAll(/^\d+/gm)].map(([each]) => Number(each)));
+      for (const each of traced) signal(each, "SIGCONT");
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
