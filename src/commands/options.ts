@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "../config/duration.ts";
 import { parseSize } from "../config/size.ts";
+import { type AccessMode, accessModes } from "../volumes/api.ts";
 import { type Format, formats } from "./output.ts";
 
 /** Wraps a reader so that what it throws becomes a usage error that names the option. */
@@ -50,21 +51,11 @@ export function secretOf(text: string, before: Record<string, string> = {}): Rec
   }
 }
 
-export const accessModes = [
-  "SINGLE_NODE_WRITER",
-  "SINGLE_NODE_READER_ONLY",
-  "MULTI_NODE_READER_ONLY",
-  "MULTI_NODE_SINGLE_WRITER",
-  "MULTI_NODE_MULTI_WRITER",
-  "SINGLE_NODE_SINGLE_WRITER",
-  "SINGLE_NODE_MULTI_WRITER",
-] as const;
-
 export interface CapabilityOptions {
   readonly block?: boolean;
   readonly fsType?: string;
   readonly mountFlag?: readonly string[];
-  readonly mode: (typeof accessModes)[number];
+  readonly mode: AccessMode;
 }
 
 /** What the volume is to be used as. */

@@ -4,14 +4,17 @@
  * answer; every error is a `Problem`.
  */
 
-export type AccessMode =
-  | "SINGLE_NODE_WRITER"
-  | "SINGLE_NODE_READER_ONLY"
-  | "MULTI_NODE_READER_ONLY"
-  | "MULTI_NODE_SINGLE_WRITER"
-  | "MULTI_NODE_MULTI_WRITER"
-  | "SINGLE_NODE_SINGLE_WRITER"
-  | "SINGLE_NODE_MULTI_WRITER";
+export const accessModes = [
+  "SINGLE_NODE_WRITER",
+  "SINGLE_NODE_READER_ONLY",
+  "MULTI_NODE_READER_ONLY",
+  "MULTI_NODE_SINGLE_WRITER",
+  "MULTI_NODE_MULTI_WRITER",
+  "SINGLE_NODE_SINGLE_WRITER",
+  "SINGLE_NODE_MULTI_WRITER",
+] as const;
+
+export type AccessMode = (typeof accessModes)[number];
 
 /** How a volume is to be used: as a raw device, or mounted with a file system. */
 export type Capability =

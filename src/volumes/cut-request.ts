@@ -1,6 +1,6 @@
 /** What a node is asked to cut, as a request's record has it: the call that its own controller would get. */
 import type { RecordReader } from "../pools/record.ts";
-import type { AccessMode, Capability, CreateVolumeRequest } from "./api.ts";
+import { accessModes, type Capability, type CreateVolumeRequest } from "./api.ts";
 
 export type Cut =
   | { readonly kind: "snapshot"; readonly name: string; readonly sourceVolumeId: string }
@@ -39,19 +39,9 @@ export function decodeCut(record: RecordReader): Cut {
   };
 }
 
-const modes: readonly AccessMode[] = [
-  "SINGLE_NODE_WRITER",
-  "SINGLE_NODE_READER_ONLY",
-  "MULTI_NODE_READER_ONLY",
-  "MULTI_NODE_SINGLE_WRITER",
-  "MULTI_NODE_MULTI_WRITER",
-  "SINGLE_NODE_SINGLE_WRITER",
-  "SINGLE_NODE_MULTI_WRITER",
-];
-
 function capabilityOf(record: RecordReader): Capability {
   const access = record.oneOf("access", ["block", "mount"]);
-  const mode = record.oneOf("mode", modes);
+  const mode = record.oneOf("mode", accessModes);
   if (access === "block") return { access, mode };
   return { access, mode, fsType: record.text("fsType"), mountFlags: record.texts("mountFlags") };
 }
