@@ -1,8 +1,6 @@
 /** Killed at every step: SIGKILL before the n-th system call of each kind, a new driver, the same call again, and all must be as promised. */
-import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { CsiError } from "../../src/csi/client.ts";
-import { settled } from "./again.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
 import { within } from "./frame/within.ts";
 import type { Operation } from "./operations/operation.ts";
@@ -10,6 +8,7 @@ import type { PoolKind } from "./pools.ts";
 import { Stage } from "./stage.ts";
 import { nameOf, oneThread, type Point, pointOf, signal, stopAt, strike, watch } from "./strace.ts";
 import { sweeps } from "./sweeps.ts";
+import { expectWhole, unbroken } from "./verdict.ts";
 import type { World } from "./world.ts";
 
 /** Of a program that the driver starts, most steps are alike: so many are tried of each kind of call. */
@@ -34,14 +33,9 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
 /** What there is to strike, found by watching the operation once with nothing broken. */
 async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
   if (tries.at !== undefined) return tries.at.split(",").map(pointOf);
-  const found = await stage.with(async (world, name) => {
-    const prepared = await operation.prepare(world, name);
-    const all = await watch(world.driver.pid, () => prepared.act());
-    await prepared.check();
-    await prepared.undo();
-    await world.expectEmpty();
-    return all;
-  });
+  const found = await stage.with((world, name) =>
+    unbroken(world, operation, name, (prepared) => watch(world.driver.pid, () => prepared.act())),
+  );
   const unique = [...new Map(found.map((point) => [nameOf(point), point])).values()];
   if (tries.sample) return spread(unique, sampled, tries.seed);
   const own = unique.filter(({ role }) => role !== "child");
@@ -83,21 +77,7 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
   }
   await driver.kill();
   await driver.start();
-  const seen = (await prepared.seen?.()) ?? [];
-  const identity = await within(
-    30_000,
-    settled(() => prepared.act()),
-    "the repeated call",
-  );
-  if (answered !== undefined) assert.equal(identity, answered, "the repeated call answers another identity");
-  if (identity !== "") {
-    const after = (await prepared.seen?.()) ?? [];
-    for (const one of seen) assert.ok(after.includes(one), `${one} was seen after the restart, and is not there now`);
-    assert.equal(after.filter((one) => one === identity).length, 1, "what was made is not listed once");
-  }
-  await prepared.check();
-  await prepared.undo();
-  await world.expectEmpty();
+  await expectWhole(world, prepared, answered, "restart");
   return struck;
 }
 

@@ -1,14 +1,13 @@
 /** Killed while it recovers: a start on what a crash left half-done is killed at each of its own changes, then once more started. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { settled } from "./again.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
-import { within } from "./frame/within.ts";
 import { operations } from "./operations/index.ts";
 import type { Operation, Prepared } from "./operations/operation.ts";
 import { type PoolKind, pools } from "./pools.ts";
 import { Stage } from "./stage.ts";
 import { dyingAt, launchWatched, nameOf, oneThread, type Point, pointOf, strike, watch } from "./strace.ts";
+import { expectWhole, unbroken } from "./verdict.ts";
 import type { World } from "./world.ts";
 
 /** Where an operation is cut off so that a start has something to do, by the call that is not made any more. */
@@ -42,7 +41,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
   const points =
     tries.at !== undefined
       ? tries.at.split(",").map(pointOf)
-      : await stage.with((world, name) => watched(world, operation, cut, name));
+      : await stage.with((world, name) => pointsOfStart(world, operation, cut, name));
   for (const point of tries.sample ? spread(points, sampled, tries.seed) : points) {
     await tries.try(nameOf(point), async () => {
       const struck = await stage.with((world, name) => killAt(world, operation, cut, point, name));
@@ -54,18 +53,15 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
 
 /** The step at which the operation is cut off; its last but one where none looks like that on this pool. */
 async function cutOf(world: World, operation: Operation, name: string): Promise<Point> {
-  const prepared = await operation.prepare(world, name);
-  const all = (await watch(world.driver.pid, () => prepared.act())).filter(({ role }) => role === "worker");
-  await prepared.check();
-  await prepared.undo();
-  await world.expectEmpty();
+  const watched = await unbroken(world, operation, name, (prepared) => watch(world.driver.pid, () => prepared.act()));
+  const all = watched.filter(({ role }) => role === "worker");
   const cut = all.find(({ text }) => cuts[operation.name]?.test(text)) ?? all.at(-2) ?? all.at(-1);
   if (!cut) throw new Error(`${operation.name} changes nothing that could be cut off`);
   return cut;
 }
 
 /** What a start changes in the pool after such a crash. */
-async function watched(world: World, operation: Operation, cut: Point, name: string): Promise<Point[]> {
+async function pointsOfStart(world: World, operation: Operation, cut: Point, name: string): Promise<Point[]> {
   const prepared = await crash(world, operation, cut, name);
   const file = join(world.scratch.path, "start");
   const points = await launchWatched(file, world.disk.path, async (under) => {
@@ -81,7 +77,7 @@ async function watched(world: World, operation: Operation, cut: Point, name: str
     );
   }
   await world.driver.crash();
-  await finish(world, prepared);
+  await expectWhole(world, prepared, undefined, "restart");
   return points;
 }
 
@@ -96,7 +92,7 @@ async function killAt(world: World, operation: Operation, cut: Point, point: Poi
   const struck = !world.driver.running;
   await world.driver.kill();
   await world.driver.start();
-  await finish(world, prepared);
+  await expectWhole(world, prepared, undefined, "restart");
   return struck;
 }
 
@@ -106,16 +102,4 @@ async function crash(world: World, operation: Operation, cut: Point, name: strin
   await strike(world.driver.pid, cut, "signal=SIGKILL", () => prepared.act().catch(() => {}));
   await world.driver.kill();
   return prepared;
-}
-
-async function finish(world: World, prepared: Prepared): Promise<void> {
-  await prepared.seen?.();
-  await within(
-    30_000,
-    settled(() => prepared.act()),
-    "the repeated call",
-  );
-  await prepared.check();
-  await prepared.undo();
-  await world.expectEmpty();
 }

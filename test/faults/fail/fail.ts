@@ -3,14 +3,14 @@
  * or the failure must not matter, the driver lives on, and the same call again gets through.
  */
 import assert from "node:assert/strict";
-import { settled } from "../again.ts";
 import { type Part, spread, type Tries } from "../frame/part.ts";
 import { within } from "../frame/within.ts";
-import type { Operation, Prepared } from "../operations/operation.ts";
+import type { Operation } from "../operations/operation.ts";
 import type { PoolKind } from "../pools.ts";
 import { Stage } from "../stage.ts";
 import { oneThread } from "../strace.ts";
 import { sweeps } from "../sweeps.ts";
+import { expectWhole, unbroken } from "../verdict.ts";
 import type { World } from "../world.ts";
 import { expectClear } from "./answers.ts";
 import { Descriptors } from "./descriptors.ts";
@@ -67,21 +67,6 @@ async function chosen(
   return spread(all, tries.sample ? sampledTries : pool.name === wholly ? all.length : elsewhere, tries.seed);
 }
 
-/** The operation with nothing failing, but watched. */
-async function unbroken<T>(
-  world: World,
-  operation: Operation,
-  name: string,
-  watched: (prepared: Prepared) => Promise<T>,
-): Promise<T> {
-  const prepared = await operation.prepare(world, name);
-  const result = await watched(prepared);
-  await prepared.check();
-  await prepared.undo();
-  await world.expectEmpty();
-  return result;
-}
-
 async function failAt(
   world: World,
   operation: Operation,
@@ -102,20 +87,6 @@ async function failAt(
   });
   assert.ok(driver.running, "the driver has died");
   if (failure !== undefined) expectClear(failure, injection.error, injection.where === "tool");
-  const seen = (await prepared.seen?.()) ?? [];
-  const identity = await within(
-    30_000,
-    settled(() => prepared.act()),
-    "the repeated call",
-  );
-  if (answered !== undefined) assert.equal(identity, answered, "the repeated call answers another identity");
-  if (identity !== "") {
-    const after = (await prepared.seen?.()) ?? [];
-    for (const one of seen) assert.ok(after.includes(one), `${one} was seen after the failure, and is not there now`);
-    assert.equal(after.filter((one) => one === identity).length, 1, "what was made is not listed once");
-  }
-  await prepared.check();
-  await prepared.undo();
-  await world.expectEmpty();
+  await expectWhole(world, prepared, answered, "failure");
   return struck;
 }
