@@ -30,7 +30,7 @@ export const restart: readonly Part[] = pools.flatMap((pool, row) =>
       pool: pool.name,
       operation: operation.name,
       sample: row === 0 && (column === 0 || operation.name === "snapshot-in-use"),
-      seconds: 20,
+      seconds: pool.backend === "image" ? 55 : 35,
       run: (tries: Tries) => sweep(pool, operation, tries),
     })),
 );

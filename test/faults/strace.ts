@@ -58,6 +58,7 @@ export async function watch(pid: number, work: () => Promise<unknown>, also: "as
     const tracer = await attach(["-f", "-y", "-s", "40", "-o", file, "-e", `trace=${names}`, "-p", String(pid)]);
     try {
       await work();
+      await tracer.linger();
     } finally {
       await tracer.detach();
     }
@@ -80,6 +81,7 @@ export async function strike(pid: number, point: Point, how: string, work: () =>
     const tracer = await attach([...(point.role === "child" ? ["-f"] : []), "-o", file, ...filter, "-p", String(one)]);
     try {
       await work();
+      await tracer.linger();
     } finally {
       await tracer.detach();
     }
@@ -107,10 +109,12 @@ export async function stopAt(
     try {
       let ended = false;
       let struck = false;
-      const working = work().finally(() => {
-        ended = true;
-      });
-      working.catch(() => {}); // awaited below
+      const lingering = work()
+        .then(() => tracer.linger())
+        .finally(() => {
+          ended = true;
+        });
+      lingering.catch(() => {}); // awaited below
       for (;;) {
         const found = /^(\d+) +--- stopped by SIGSTOP/m.exec(readFileSync(file, "utf8"))?.[1];
         if (found !== undefined) {
@@ -121,7 +125,7 @@ export async function stopAt(
         if (ended) break;
         await sleep(2);
       }
-      await working;
+      await lingering;
       return struck;
     } finally {
       await tracer.detach();
@@ -164,7 +168,12 @@ export function dyingAt(point: Point): readonly string[] {
   return ["strace", "-D", "-q", "-f", "-o", "/dev/null", "-e", `trace=${point.name}`, "-e", inject];
 }
 
+/** Milliseconds for what the driver still does after its answer: its locks' words, its log, what it closes. */
+const afterMs = 20;
+
 interface Tracer {
+  /** Goes on for a moment after the answer, or until all that it traces is dead. */
+  linger(): Promise<void>;
   /** Lets the driver go; also when it is dead already. */
   detach(): Promise<void>;
 }
@@ -182,6 +191,9 @@ async function attach(args: readonly string[]): Promise<Tracer> {
     exit.then(() => reject(new Error(`strace did not attach: ${said}`)), reject);
   });
   return {
+    async linger() {
+      await Promise.race([exit, sleep(afterMs)]);
+    },
     async detach() {
       if (tracer.exitCode === null && tracer.signalCode === null) tracer.kill("SIGINT");
       // With threads and children that were killed it may wait for ever for one that it missed; its own death lets all go.

@@ -6,7 +6,7 @@ import { type PoolKind, pools } from "./pools.ts";
 /** A part for each operation on each pool that can do it. In the sample each operation is on one pool, each time another. */
 export function sweeps(
   fault: string,
-  seconds: number,
+  seconds: (pool: PoolKind, operation: string) => number,
   run: (pool: PoolKind, operation: Operation, tries: Tries) => Promise<void>,
 ): Part[] {
   return operations.flatMap((operation, index) => {
@@ -16,7 +16,7 @@ export function sweeps(
       pool: pool.name,
       operation: operation.name,
       sample: at === (index + fault.length) % able.length,
-      seconds,
+      seconds: seconds(pool, operation.name),
       run: (tries: Tries) => run(pool, operation, tries),
     }));
   });

@@ -24,9 +24,8 @@ const elsewhere = 16;
 /** What `npm test` has time for; the kill sweep has each operation there. */
 const sampled = ["create", "stage-first", "snapshot-in-use", "grow", "unstage"];
 
-export const fail: readonly Part[] = sweeps("fail", 15, sweep).map((part) => ({
+export const fail: readonly Part[] = sweeps("fail", ({ name }) => (name === wholly ? 30 : 8), sweep).map((part) => ({
   ...part,
-  seconds: part.pool === wholly ? 100 : part.seconds,
   sample: part.sample && sampled.includes(part.operation),
 }));
 

@@ -1,10 +1,10 @@
 /** `npm run test:faults`: all of it, or the parts that are chosen; counts, progress, and the command that repeats each failure. */
-import { writeFileSync } from "node:fs";
-import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { parts } from "../faults.ts";
+import { Counts } from "./counts.ts";
 import type { Part } from "./part.ts";
 import { type Counted, repeatOf, runPart } from "./runner.ts";
+import { table } from "./table.ts";
 
 const { values } = parseArgs({
   options: {
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     jobs: { type: "string", default: "2" },
     json: { type: "string" },
+    resume: { type: "boolean", default: false },
     sample: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
@@ -29,24 +30,28 @@ const wanted = parts.filter(
     chosen(values.operation, part.operation),
 );
 const seed = Number(values.seed);
+const jobs = Number(values.jobs);
 
-if (wanted.length === 0) {
-  console.error("No part has that fault, pool and operation; --list shows them all.");
-  process.exit(2);
-}
+if (wanted.length === 0) refuse("No part has that fault, pool and operation; --list shows them all.");
+if (values.resume && values.json === undefined) refuse("--resume goes on with the file that --json names.");
+if (values.at !== undefined && values.json !== undefined)
+  refuse("--at makes some of a part's tries; the file of --json has whole parts.");
+
+const counts = open();
 if (values.list) {
-  for (const { fault, pool, operation, seconds } of wanted)
-    console.log(`${fault} ${pool} ${operation} (about ${seconds} s)`);
+  for (const part of wanted)
+    console.log(`${part.fault} ${part.pool} ${part.operation} (about ${counts.takes(part)} s${held(part)})`);
   process.exit(0);
 }
 
-const done: Counted[] = [];
-const began = performance.now();
-const total = wanted.reduce((sum, { seconds }) => sum + seconds, 0);
-const queue = [...wanted];
+const queue = wanted.filter((part) => !counts.held(part));
+const under = new Set<Part>();
+if (queue.length < wanted.length)
+  console.log(`${wanted.length - queue.length} parts held before, ${queue.length} are left${left()}`);
 
 async function worker(): Promise<void> {
   for (let part = queue.shift(); part; part = queue.shift()) {
+    under.add(part);
     const counted = await runPart(part, {
       sample: values.sample,
       seed,
@@ -58,68 +63,54 @@ async function worker(): Promise<void> {
         console.log(`  repeat it with: ${repeatOf(failure, seed)}`);
       },
     });
-    done.push(counted);
+    under.delete(part);
+    counts.keep(counted);
     progress(counted);
   }
 }
 
-/** How far it is, and the time left by how fast it went so far. */
 function progress({ part, tried, missed, failures, seconds }: Counted): void {
-  const share = done.reduce((sum, { part: { seconds: guess } }) => sum + guess, 0) / total;
-  const left = ((performance.now() - began) / share) * (1 - share);
   const what = `${part.fault} ${part.pool} ${part.operation}`;
   const outcome = failures.length === 0 ? "held" : `${failures.length} FAILED`;
-  const rest = left < 1000 ? "" : `, about ${Math.ceil(left / 60_000)} min left`;
   const late = missed === 0 ? "" : ` (${missed} came too late)`;
+  const done = wanted.length - queue.length - under.size;
   console.log(
-    `${what}: ${tried} tries${late}, ${outcome}, ${seconds.toFixed(1)} s (${Math.round(share * 100)} %${rest})`,
+    `${what}: ${tried} tries${late}, ${outcome}, ${seconds.toFixed(1)} s (${done} of ${wanted.length}${left()})`,
   );
 }
 
-await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
-
-const failures = done.flatMap((counted) => counted.failures);
-console.log(`\n${table(done)}\n`);
-for (const failure of failures) console.log(`failed: ${repeatOf(failure, seed)}`);
-const tried = done.reduce((sum, counted) => sum + counted.tried, 0);
-const missed = done.reduce((sum, counted) => sum + counted.missed, 0);
-console.log(
-  `${tried} tries (${missed} came too late to break anything), ${failures.length} failures, ${Math.round((performance.now() - began) / 1000)} s`,
-);
-if (values.json !== undefined) {
-  const rows = done.map(({ part: { fault, pool, operation }, tried: count, missed, failures: failed, seconds }) => ({
-    fault,
-    pool,
-    operation,
-    tries: count,
-    missed,
-    failures: failed.map(({ point, error }) => ({ point, error: String(error) })),
-    seconds: Math.round(seconds),
-  }));
-  const run = { day: new Date().toISOString().slice(0, 10), kernel: release(), seed, sample: values.sample, rows };
-  writeFileSync(values.json, `${JSON.stringify(run, undefined, 1)}\n`);
+/** The time left, by what each part took the last time, or guesses of itself. */
+function left(): string {
+  const seconds = [...queue, ...under].reduce((sum, part) => sum + counts.takes(part), 0) / jobs;
+  return seconds === 0 ? "" : `, about ${Math.ceil(seconds / 60)} min left`;
 }
-process.exitCode = failures.length > 0 ? 1 : 0;
 
-/** Tries by fault and operation, a column a pool. */
-function table(all: readonly Counted[]): string {
-  const columns = [...new Set(all.map(({ part }) => part.pool))];
-  const key = (part: Part) => `${part.fault} ${part.operation}`;
-  const rows = [...new Set(all.map(({ part }) => key(part)))].sort();
-  const cell = (row: string, pool: string) => {
-    const found = all.filter(({ part }) => key(part) === row && part.pool === pool);
-    const failed = found.reduce((sum, counted) => sum + counted.failures.length, 0);
-    const count = found.reduce((sum, counted) => sum + counted.tried, 0);
-    return found.length === 0 ? "" : `${count}${failed > 0 ? ` (${failed} failed)` : ""}`;
-  };
-  const lines = [["tries", ...columns], ...rows.map((row) => [row, ...columns.map((pool) => cell(row, pool))])];
-  const widths = lines[0]?.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0))) ?? [];
-  return lines
-    .map((line) =>
-      line
-        .map((text, at) => text.padEnd(widths[at] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+await Promise.all(Array.from({ length: jobs }, worker));
+
+const rows = counts.rows;
+const sum = (of: (row: (typeof rows)[number]) => number) => rows.reduce((total, row) => total + of(row), 0);
+const failed = sum(({ failures }) => failures.length);
+console.log(`\n${table(rows)}\n`);
+for (const row of rows)
+  for (const { point } of row.failures) console.log(`failed: ${repeatOf({ part: row, point }, seed)}`);
+console.log(
+  `${sum(({ tries }) => tries)} tries (${sum(({ missed }) => missed)} came too late to break anything), ${failed} failures, ${sum(({ seconds }) => seconds)} s`,
+);
+process.exitCode = failed > 0 ? 1 : 0;
+
+function open(): Counts {
+  try {
+    return new Counts(values.json, values.resume, { seed, sample: values.sample });
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function held(part: Part): string {
+  return counts.held(part) ? ", held" : "";
+}
+
+function refuse(why: string): never {
+  console.error(why);
+  process.exit(2);
 }

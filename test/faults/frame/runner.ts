@@ -8,6 +8,11 @@ export interface Failure {
   readonly error: unknown;
 }
 
+interface Repeatable {
+  readonly part: Pick<Part, "fault" | "pool" | "operation">;
+  readonly point: string;
+}
+
 export interface Counted {
   readonly part: Part;
   readonly tried: number;
@@ -63,7 +68,7 @@ export async function runPart(part: Part, wishes: Wishes): Promise<Counted> {
 }
 
 /** The command that repeats exactly this try. */
-export function repeatOf({ part, point }: Failure, seed: number): string {
+export function repeatOf({ part, point }: Repeatable, seed: number): string {
   const at = point === "" ? "" : ` --at ${point}`;
   return `npm run test:faults -- --only ${part.fault} --pool ${part.pool} --operation ${part.operation}${at} --seed ${seed}`;
 }
