@@ -1,5 +1,4 @@
 /** Killed at every step: SIGKILL before the n-th system call of each kind, a new driver, the same call again, and all must be as promised. */
-import { readdirSync, readFileSync } from "node:fs";
 import { CsiError } from "../../src/csi/client.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
 import { within } from "./frame/within.ts";
@@ -9,6 +8,7 @@ import { Stage } from "./stage.ts";
 import { nameOf, oneThread, type Point, pointOf, signal, stopAt, strike, watch } from "./strace.ts";
 import { sweeps } from "./sweeps.ts";
 import { expectWhole, unbroken } from "./verdict.ts";
+import { descendants } from "./whereabouts.ts";
 import type { World } from "./world.ts";
 
 /** Of a program that the driver starts, most steps are alike: so many are tried of each kind of call. */
@@ -94,22 +94,4 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
   await driver.start();
   await expectWhole(world, prepared, answered, "restart");
   return struck;
-}
-
-/** Children, their children, and so on. */
-function descendants(pid: number): number[] {
-  const parents = new Map<number, number[]>();
-  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${entry}/status`, "utf8"))?.[1]);
-      parents.set(parent, [...(parents.get(parent) ?? []), Number(entry)]);
-    } catch {
-      // gone meanwhile
-    }
-  }
-  const found: number[] = [];
-  for (let next = parents.get(pid) ?? []; next.length > 0; next = next.flatMap((each) => parents.get(each) ?? [])) {
-    found.push(...next);
-  }
-  return found;
 }

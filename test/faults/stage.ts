@@ -3,6 +3,7 @@ import type { Scratch } from "../support/scratch.ts";
 import type { Tries } from "./frame/part.ts";
 import { within } from "./frame/within.ts";
 import type { PoolKind } from "./pools.ts";
+import { whereabouts } from "./whereabouts.ts";
 import { World } from "./world.ts";
 
 /** A try that hangs is a failure; the longest that works takes some seconds. Milliseconds. */
@@ -31,11 +32,15 @@ export class Stage {
       return await within(tryMs, work(world, `try-${this.#count}`), "the try");
     } catch (error) {
       const log = world.driver.log().trimEnd().split("\n").slice(-12).join("\n");
+      const threads = world.driver.running ? whereabouts(world.driver.pid) : "it is dead";
       // What it left behind is the failure's, told already.
       await this.end().catch(() => {});
-      throw new Error(`${error instanceof Error ? error.message : String(error)}\nthe driver's log:\n${log}`, {
-        cause: error,
-      });
+      throw new Error(
+        `${error instanceof Error ? error.message : String(error)}\nthe driver's threads:\n${threads}\nits log:\n${log}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -1,7 +1,7 @@
 /** The real driver as a process of its own, as an orchestrator meets it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CsiClient, CsiError, connect } from "../../src/csi/client.ts";
@@ -129,7 +129,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
           log += text;
         });
       }
-      await untilReady(client, gone, () => log, options.mayBeUnready ?? false);
+      await untilReady({ client, socket }, gone, () => log, options.mayBeUnready ?? false);
       startedInMs = performance.now() - begun;
     },
     crash: async () => {
@@ -146,7 +146,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
 }
 
 async function untilReady(
-  client: CsiClient,
+  { client, socket }: Pick<Driver, "client" | "socket">,
   gone: () => boolean,
   log: () => string,
   mayBeUnready: boolean,
@@ -165,7 +165,8 @@ async function untilReady(
     }
     await sleep(10);
   }
-  throw new Error(`the driver is not ready after 15 s (${last}); its log:\n${tail(log())}`);
+  const place = existsSync(socket) ? "there" : "missing";
+  throw new Error(`the driver is not ready after 15 s (${last}; its socket is ${place}); its log:\n${tail(log())}`);
 }
 
 function tail(log: string): string {
