@@ -41,9 +41,20 @@ export interface Frozen {
   frozenMs(): number;
 }
 
+/** It could not be frozen: the message has the tool's words, among them those for EBUSY when somebody else froze it already. */
+export class NotFrozen extends Error {
+  /** The helper is gone, and nothing is frozen nor will be; else it thaws at once what it still freezes. */
+  readonly over: boolean;
+  constructor(what: string, over: boolean) {
+    super(what);
+    this.name = "NotFrozen";
+    this.over = over;
+  }
+}
+
 /**
- * Writes out what is dirty, so that the freeze is short, then freezes. EBUSY, in the message: somebody else froze it
- * already. ENOTSUP: the file system cannot. When it throws, nothing stays frozen.
+ * Writes out what is dirty, so that the freeze is short, then freezes. When it throws, nothing stays frozen. @throws
+ * NotFrozen, SystemError
  */
 export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const { mountPath, maxMs, signal } = options;
@@ -88,7 +99,10 @@ function startHelper(mountPath: string, maxMs: number, signal: AbortSignal | und
       reject(why);
     };
     const abort = () => giveUp(signal?.reason);
-    const limit = setTimeout(() => giveUp(new Error(`${mountPath} did not freeze within ${maxMs} ms`)), maxMs);
+    const limit = setTimeout(
+      () => giveUp(new NotFrozen(`${mountPath} did not freeze within ${maxMs} ms`, false)),
+      maxMs,
+    );
     signal?.addEventListener("abort", abort, { once: true });
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     child.once("error", giveUp);
@@ -97,7 +111,7 @@ function startHelper(mountPath: string, maxMs: number, signal: AbortSignal | und
       err += chunk;
     });
     child.once("close", (code) =>
-      giveUp(new Error(`cannot freeze ${mountPath}: ${err.trim() || `exit code ${code}`}`)),
+      giveUp(new NotFrozen(`cannot freeze ${mountPath}: ${err.trim() || `exit code ${code}`}`, true)),
     );
     child.stdout.on("data", (chunk) => {
       out += chunk;

@@ -3,10 +3,10 @@
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
 import { type BigIntStats, closeSync, constants, fstatSync, write } from "node:fs";
-import { stat, unlink } from "node:fs/promises";
+import { lstat, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { closeFile, openFile, readPlain, renameNoReplace } from "./files.ts";
+import { closeFile, NotPlainFile, openFile, readPlain, renameNoReplace } from "./files.ts";
 import { Lane } from "./lane.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock, unlock } from "./native.ts";
@@ -40,14 +40,17 @@ const longestWords = 64 * 1024;
 
 /**
  * Keeps a few lock files ready in a folder, for the time when its file system has no room to make one: what is to be
- * deleted must be locked first. May be called again. ENOSPC passes without an error.
+ * deleted must be locked first. May be called again. ENOSPC passes without an error, and so does what is no file in a spare's place.
  */
 export async function keepSpareLocks(folder: string): Promise<void> {
   for (const name of spares) {
     try {
-      await closeFile(await openFile(join(folder, name), constants.O_CREAT | constants.O_NOFOLLOW, spareMode));
+      // A pipe in its place must not let this wait for whoever writes to it (fifo(7)).
+      const flags = constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+      await closeFile(await openFile(join(folder, name), flags, spareMode));
     } catch (error) {
-      if (!isSystemError(error, "ENOSPC", "EDQUOT")) throw error;
+      // What is no file is no spare: there is one less of them.
+      if (!isSystemError(error, "ENOSPC", "EDQUOT", "EISDIR", "ELOOP", "ENXIO")) throw error;
     }
   }
 }
@@ -56,8 +59,10 @@ export async function keepSpareLocks(folder: string): Promise<void> {
 async function useSpare(path: string): Promise<boolean> {
   // More than once, for one may be put back under a name that was looked at already.
   for (const name of [...spares, ...spares, ...spares]) {
+    const spare = join(dirname(path), name);
+    if (!(await lstat(spare).catch(() => undefined))?.isFile()) continue;
     try {
-      await renameNoReplace(join(dirname(path), name), path);
+      await renameNoReplace(spare, path);
       return true;
     } catch (error) {
       // Another process made the file just now.
@@ -83,7 +88,8 @@ async function putBack(path: string): Promise<boolean> {
 
 /**
  * Takes the lock or tells what its holder wrote (empty: nothing yet). Never waits. Makes the file if it is missing, of a
- * spare where there is no room for one; its folder must be there (ENOENT).
+ * spare where there is no room for one; its folder must be there (ENOENT). @throws NotPlainFile for a pipe or a device in
+ * its place, into which no words must go; EISDIR or ELOOP for a folder or a link
  */
 export async function lockFile(path: string): Promise<FileLock | { readonly heldBy: string }> {
   for (;;) {
@@ -99,6 +105,7 @@ export async function lockFile(path: string): Promise<FileLock | { readonly held
       if (!tryLock(fd, path)) return { heldBy: (await readPlain(path, longestWords).catch(() => "")).trimEnd() };
       // A holder that released in between has unlinked the file that we opened: that lock excludes nobody.
       const stats = namingNow(path, () => fstatSync(fd, { bigint: true }));
+      if (!stats.isFile()) throw new NotPlainFile(path, "is not a file");
       mine = await isStill(path, stats);
       if (mine) return held(path, fd, stats);
     } finally {

@@ -2,13 +2,15 @@
  * What every pool that keeps its entries in a folder has in common: the shelves, the promises, pages, deletion in the
  * background and the clean-up after a crash. A backend adds the bytes.
  */
-import { access, constants, readdir, writeFile } from "node:fs/promises";
+import { access, constants, opendir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Replacement, sweepTemporaries } from "../host/files.ts";
 import { keepSpareLocks, lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
+import { eachApart } from "./each-apart.ts";
+import { keyOf } from "./ids.ts";
 import { Inventory, inTurns } from "./inventory.ts";
 import { readMarker } from "./marker.ts";
 import type {
@@ -46,6 +48,8 @@ const reclaimSoonMs = 500;
 const reclaimAgainMs = 60_000;
 /** Longer than a writer's file must be old to count as left. */
 const sweepAgainMs = 11 * 60_000;
+/** Looked at to tell whose the marker is. */
+const fewVolumes = 16;
 const latchName = "latch.json";
 
 export abstract class FolderPool {
@@ -230,31 +234,41 @@ export abstract class FolderPool {
 
   async recover(): Promise<void> {
     if (await this.unavailable()) return;
-    for (const aside of await listAside(this.folder, "building")) {
-      // Whoever builds holds the entry's lock; a crash has let go of it.
-      const lock = await lockFile(this.lockPath(aside.kind === "snapshot" ? "snapshot" : "volume", aside.key));
-      if ("heldBy" in lock) continue;
-      try {
-        await this.discard(aside);
-        this.inventory.reclaimed(aside.path);
-      } finally {
-        await lock.release();
-      }
-    }
-    for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
-    await this.#sweep();
-    await this.#sweepLocks();
     // What the crash before this start left is too young yet to be told from a living writer's.
     this.#sweepingAgain ??= setTimeout(() => void this.#sweep().catch(() => undefined), sweepAgainMs).unref();
+    await eachApart(
+      [
+        async () => eachApart(await listAside(this.folder, "building"), (aside) => this.#discardLeft(aside)),
+        async () => {
+          for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
+        },
+        () => this.#sweep(),
+        () => this.#sweepLocks(),
+      ],
+      (step) => step(),
+    );
+  }
+
+  async #discardLeft(aside: Aside): Promise<void> {
+    // Whoever builds holds the entry's lock; a crash has let go of it.
+    const lock = await lockFile(this.lockPath(aside.kind === "snapshot" ? "snapshot" : "volume", aside.key));
+    if ("heldBy" in lock) return;
+    try {
+      await this.discard(aside);
+      this.inventory.reclaimed(aside.path);
+    } finally {
+      await lock.release();
+    }
   }
 
   /** The files of locks that nobody holds: a process that died had them, or let them rest for the next call. */
   async #sweepLocks(): Promise<void> {
     const names = await readdir(join(this.folder, "locks"));
-    for (const name of names.filter((each) => /^(?:volume|snapshot)-/.test(each))) {
+    const locks = names.filter((each) => /^(?:volume|snapshot)-/.test(each));
+    await eachApart(locks, async (name) => {
       const lock = await lockFile(join(this.folder, "locks", name));
       if (!("heldBy" in lock)) await lock.release();
-    }
+    });
   }
 
   /** What writers left that died between writing a file aside and renaming it. */
@@ -293,6 +307,7 @@ export abstract class FolderPool {
   /** Called once before the first use: the folders of this release, and this node's own record in a shared pool. */
   async enter(): Promise<void> {
     await layOut(this.folder);
+    await this.#refuseForeignMarker();
     // One that was killed between a rename and its sync left a name that a repeated call finds, and that a power cut takes back.
     await Promise.all([this.volumes.settle(), this.snapshots.settle()]);
     await keepSpareLocks(join(this.folder, "locks"));
@@ -303,6 +318,27 @@ export abstract class FolderPool {
   /** With the next promise it announces itself again. While one is open others must ask the disk. */
   async rest(): Promise<void> {
     if (this.inventory.idle) await this.#presence.end();
+  }
+
+  /**
+   * With another pool's marker each volume would get another ID, and each name a second volume. One volume that is not
+   * called as its key says may be damaged itself, so it takes two of a few that were looked at, and none that is right.
+   */
+  async #refuseForeignMarker(): Promise<void> {
+    const strangers: string[] = [];
+    for await (const { name: key } of await opendir(join(this.folder, "volumes"))) {
+      const volume = await this.volumes.find(key).catch(() => undefined);
+      if (!volume) continue;
+      if (keyOf(volume.ephemeral ? "ephemeral" : "volume", this.uuid, volume.name) === key) return;
+      strangers.push(volume.name);
+      if (strangers.length === fewVolumes) break;
+    }
+    if (strangers.length < 2) return;
+    throw new Problem(
+      "POOL_UNAVAILABLE",
+      `${this.folder} has the marker of another pool: its volumes '${strangers.slice(0, 2).join("', '")}' are not of ${this.uuid}`,
+      { advice: "restore the pool's own holdfast.json from a backup" },
+    );
   }
 
   async stop(): Promise<void> {

@@ -134,24 +134,19 @@ export class NodeRecords {
     await this.#drop(`freeze-${key}`);
   }
 
-  /** What this boot may have left frozen. */
-  async freezes(): Promise<{ readonly key: string; readonly mountPath: string }[]> {
+  /**
+   * The keys of volumes that this boot may have left frozen, each with the path of its record. One that can't be read may be
+   * of this boot: its name says which volume.
+   */
+  async freezes(): Promise<{ readonly key: string; readonly path: string }[]> {
     const names = await readdir(this.#own).catch(() => []);
-    const found: { key: string; mountPath: string }[] = [];
+    const found: { key: string; path: string }[] = [];
     for (const name of names) {
-      if (!name.startsWith("freeze-")) continue;
+      const key = /^freeze-([0-9a-f]{32})$/.exec(name)?.[1];
+      if (key === undefined) continue;
       const path = join(this.#own, name);
-      const text = await readIfThere(path);
-      if (text === undefined) continue;
-      const key = name.slice("freeze-".length);
-      try {
-        const record = RecordReader.parse(text, path);
-        if (record.text("boot") === boot) found.push({ key, mountPath: record.text("mountPath") });
-        else await this.endFreeze(key);
-      } catch {
-        // Cut short by a power cut: nothing of an earlier boot is frozen.
-        await this.endFreeze(key);
-      }
+      if (await isOfEarlierBoot(path)) await this.endFreeze(key);
+      else found.push({ key, path });
     }
     return found;
   }
@@ -199,6 +194,15 @@ export class NodeRecords {
     }
     noteRecent(path);
     if (this.#durable) await syncDirectory(this.#own);
+  }
+}
+
+async function isOfEarlierBoot(path: string): Promise<boolean> {
+  try {
+    const text = await readIfThere(path);
+    return text !== undefined && RecordReader.parse(text, path).text("boot") !== boot;
+  } catch {
+    return false;
   }
 }
 

@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, fstatSync } from "node:fs";
 import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { openFile } from "../host/files.ts";
+import { NotPlainFile, openFile } from "../host/files.ts";
 import { type FileLock, isLocked, lockFile } from "../host/locks.ts";
 import { namingNow } from "../host/system-error.ts";
 import { hasCode } from "./record.ts";
@@ -104,7 +104,8 @@ async function isHeld(path: string): Promise<boolean> {
   try {
     return await isLocked(path);
   } catch (error) {
-    if (hasCode(error, "ENOENT")) return false;
+    // A process's mark is a file: a folder or a link (open(2): EISDIR, ELOOP) is nobody's.
+    if (error instanceof NotPlainFile || hasCode(error, "ENOENT", "EISDIR", "ELOOP", "ENXIO")) return false;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Puts the rules together over the configured pools. */
 import type { Log } from "../observe/log.ts";
+import { eachApart } from "../pools/each-apart.ts";
 import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
@@ -193,26 +194,30 @@ function recover(context: Context, slots: readonly PoolSlot[], watch: (pool: Poo
 }
 
 async function recoverPool(context: Context, pool: Pool, watch: (pool: Pool) => void): Promise<void> {
-  try {
+  const staging = new StageRules(context);
+  const steps: (() => Promise<unknown>)[] = [
     // What is frozen on request from now on is not to be thawed.
-    await context.hold.thawRecorded(pool).finally(() => watch(pool));
-    await pool.recover();
-    if (pool.shared) await context.requests(pool).collect();
-    await forgetEarlierBoots(context, pool);
-    const staging = new StageRules(context);
-    await staging.closeHalfOpened(pool);
-    if (!pool.shared) await new EphemeralRules(context, staging).tellOrphans(pool);
-  } catch (error) {
-    context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
+    () => context.hold.thawRecorded(pool).finally(() => watch(pool)),
+    () => pool.recover(),
+    ...(pool.shared ? [() => context.requests(pool).collect()] : []),
+    () => forgetEarlierBoots(context, pool),
+    () => staging.closeHalfOpened(pool),
+    ...(pool.shared ? [] : [() => new EphemeralRules(context, staging).tellOrphans(pool)]),
+  ];
+  // A file that is damaged, wherever it stops one step, has nothing to do with the others.
+  for (const step of steps) {
+    await step().catch((error: unknown) => {
+      context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
+    });
   }
 }
 
 /** Records of an earlier boot: their mounts went with it, and other nodes of a shared pool wait for their removal. */
 async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
   const records = context.records(pool);
-  for (const key of await records.keys()) {
+  await eachApart(await records.keys(), async (key) => {
     if ((await records.read(key)) === undefined) await records.remove(key);
-  }
+  });
 }
 
 /** A page without the pods' own volumes, which are nobody else's to see: it may be shorter than was asked for. */

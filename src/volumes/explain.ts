@@ -1,5 +1,6 @@
 /** What the kernel says about the pool's own files, in the words of the catalogue. */
 import { CommandError } from "../host/command.ts";
+import { NotPlainFile } from "../host/files.ts";
 import { DamagedFilesystem, ForeignContent } from "../host/filesystems/tools.ts";
 import { BackingBusy } from "../host/loop.ts";
 import { isSystemError } from "../host/system-error.ts";
@@ -38,6 +39,7 @@ export function explain(error: unknown, signal?: AbortSignal, subject?: string):
     const name = meanings[String(error.code)];
     if (name) return new Problem(name, named(error.message, subject), { cause: error });
   }
+  if (error instanceof NotPlainFile) return new Problem("RECORD_DAMAGED", error.message, { cause: error });
   if (error instanceof ForeignContent) return new Problem("CONTENT_LOST", error.message, { cause: error });
   if (error instanceof DamagedFilesystem) return new Problem("FILESYSTEM_DAMAGED", error.message, { cause: error });
   if (error instanceof BackingBusy) return new Problem("VOLUME_IN_USE", error.message, { cause: error });

@@ -3,7 +3,7 @@
  * its pipe or of its time; a raw device is flushed. What is about to be frozen is recorded first, and start-up thaws
  * what is recorded.
  */
-import { freeze, thaw } from "../host/freeze.ts";
+import { freeze, NotFrozen, thaw } from "../host/freeze.ts";
 import { mountAt } from "../host/mount-at.ts";
 import { listMounts } from "../host/mount-table.ts";
 import { syncDevice } from "../host/stats.ts";
@@ -67,21 +67,25 @@ export class Holder {
     };
   }
 
-  /** Thaws what a dead process may have left frozen. Called at start, before any call is served. */
+  /**
+   * Thaws what a dead process may have left frozen. Called at start, before any call is served. The record's name says
+   * which volume, and the kernel where that is mounted: what the record says of that is never believed.
+   */
   async thawRecorded(pool: Pool): Promise<void> {
     const records = this.#records(pool);
-    for (const { key, mountPath } of await records.freezes()) {
+    for (const { key, path: record } of await records.freezes()) {
       try {
-        if (await thaw(mountPath))
-          this.#log.warn({ pool: pool.name, path: mountPath }, "thawed a file system that a crash left frozen");
+        for (const path of await mountsOf(pool, key)) {
+          if (await thaw(path))
+            this.#log.warn({ pool: pool.name, path }, "thawed a file system that a crash left frozen");
+        }
+        await records.endFreeze(key);
       } catch (error) {
         this.#log.error(
-          { pool: pool.name, path: mountPath, error },
+          { pool: pool.name, path: record, error },
           "a file system may be frozen and could not be thawed",
         );
-        continue;
       }
-      await records.endFreeze(key);
     }
   }
 
@@ -95,7 +99,13 @@ export class Holder {
   ): Promise<T> {
     const records = this.#records(pool);
     progress.step("freezing the file system");
-    const frozen = await freeze({ mountPath, maxMs, record: () => records.recordFreeze(volume.key, { mountPath }) });
+    const record = () => records.recordFreeze(volume.key, { mountPath });
+    const frozen = await freeze({ mountPath, maxMs, record }).catch(async (error: unknown) => {
+      if (!(error instanceof NotFrozen)) throw error;
+      // Else the next start would thaw what somebody else has frozen.
+      if (error.over) await records.endFreeze(volume.key);
+      throw new Problem("SNAPSHOT_NEEDS_FREEZE", error.message, { cause: error });
+    });
     const outcome = await settled(cut);
     progress.step("thawing the file system");
     const whole = await frozen.thaw();
@@ -122,6 +132,19 @@ export class Holder {
     const record = await this.#records(pool).read(volume.key);
     return record?.access !== "block" && (await pool.latch(volume)).state !== "used";
   }
+}
+
+/** Where the volume is mounted on this node; also bytes that were the volume's before a detach by force. */
+async function mountsOf(pool: Pool, key: string): Promise<string[]> {
+  const volume = await pool.find(key);
+  if (!volume || pool.features.gives === "directory") return [];
+  const places = [await pool.opened(volume), ...((await pool.former?.(volume)) ?? [])];
+  const found: string[] = [];
+  for (const place of places) {
+    const path = place?.gives === "device" ? await reachableMount(place.device) : undefined;
+    if (path !== undefined) found.push(path);
+  }
+  return found;
 }
 
 /** Where the device's file system is mounted and can be reached: what somebody mounted over it would be frozen instead. */

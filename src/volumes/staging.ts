@@ -4,6 +4,7 @@ import { closeSync, constants } from "node:fs";
 import { fileSystemNumber, type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
 import { O_PATH, openWithoutSymlinks } from "../host/paths.ts";
+import { eachApart } from "../pools/each-apart.ts";
 import type { StageRecord } from "../pools/node-records.ts";
 import type { Opened, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -67,13 +68,13 @@ export class StageRules {
   /** Stages that a crash cut short were never acknowledged: they are undone, so that nothing stays open unasked. */
   async closeHalfOpened(pool: Pool): Promise<void> {
     const records = this.#context.records(pool);
-    for (const key of await records.keys()) {
+    await eachApart(await records.keys(), async (key) => {
       const record = await records.read(key);
-      if (record?.state !== "opening") continue;
+      if (record?.state !== "opening") return;
       const volume = await pool.find(key);
       if (volume?.nonce !== record.nonce) {
         await records.remove(key);
-        continue;
+        return;
       }
       const call: Call = { rpc: "recovery", requestId: "start", signal: AbortSignal.timeout(60_000) };
       await this.#context.ledger
@@ -88,7 +89,7 @@ export class StageRules {
             "a stage that a crash cut short could not be undone yet",
           );
         });
-    }
+    });
   }
 
   async #stage(
