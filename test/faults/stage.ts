@@ -13,11 +13,11 @@ const tryMs = 60_000;
 export class Stage {
   readonly #kind: PoolKind;
   readonly #tries: Tries;
-  readonly #options: Pick<DriverOptions, "env" | "args">;
+  readonly #options: Pick<DriverOptions, "env" | "args" | "initPools">;
   #there: { readonly world: World; readonly scratch: Scratch } | undefined;
   #count = 0;
 
-  constructor(kind: PoolKind, tries: Tries, options: Pick<DriverOptions, "env" | "args"> = {}) {
+  constructor(kind: PoolKind, tries: Tries, options: Pick<DriverOptions, "env" | "args" | "initPools"> = {}) {
     this.#kind = kind;
     this.#tries = tries;
     this.#options = options;

@@ -61,7 +61,7 @@ export class World {
   static async make(
     kind: PoolKind,
     scratch: Scratch,
-    more: Pick<DriverOptions, "env" | "args" | "apart" | "standIns"> & { readonly under?: string } = {},
+    more: Pick<DriverOptions, "env" | "args" | "apart" | "standIns" | "initPools"> & { readonly under?: string } = {},
   ): Promise<World> {
     const { under, ...options } = more;
     const disk = await makePoolDisk(scratch, kind.disk, { bytes: 16 * 1024 * mebibyte, ...(under ? { under } : {}) });

@@ -26,8 +26,8 @@ export interface DriverOptions {
   readonly sees?: readonly string[];
   /** Only apart: programs that stand in for others, by the others' paths. */
   readonly standIns?: Readonly<Record<string, string>>;
-  /** Absent: pools are made where there are none. */
-  readonly initPools?: boolean;
+  /** Absent: pools are made where there are none, at each start; or at the first only, as by `holdfast pool init`. */
+  readonly initPools?: boolean | "first";
   /** It counts as started when it answers at all, ready or not. */
   readonly mayBeUnready?: boolean;
   /** A name that is whole in the scratch folder; absent: a new one. The same name again is the same node. */
@@ -50,9 +50,9 @@ export interface Driver {
   stop(signal?: NodeJS.Signals): Promise<number>;
   /**
    * Starts it again with the same arguments (and more), `under` a command that stands before it and becomes it. Only after
-   * `kill` or `stop`.
+   * `kill` or `stop`. `mayBeUnready`: as the option.
    */
-  start(more?: readonly string[], under?: readonly string[]): Promise<void>;
+  start(more?: readonly string[], under?: readonly string[], mayBeUnready?: boolean): Promise<void>;
   /** kill and start. */
   crash(): Promise<void>;
 }
@@ -70,7 +70,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   const base = ["serve", "--endpoint", `unix://${socket}`, "--node-id", options.nodeId ?? "n1"];
   base.push("--log-format", "json");
   for (const pool of options.pools) base.push("--pool", pool);
-  if (options.initPools !== false) base.push("--init-pools");
+  if (options.initPools === undefined || options.initPools === true) base.push("--init-pools");
   base.push(...(options.args ?? []));
 
   let child: ChildProcess | undefined;
@@ -107,7 +107,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
       await wait("SIGKILL", 10_000);
     },
     stop: (signal = "SIGTERM") => wait(signal, 15_000),
-    start: async (more = [], under = []) => {
+    start: async (more = [], under = [], mayBeUnready = options.mayBeUnready ?? false) => {
       if (!gone()) throw new Error("the driver still runs");
       const begun = performance.now();
       const binds = Object.entries(options.standIns ?? {}).map(([path, by]) => `mount --bind ${by} ${path} && `);
@@ -129,7 +129,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
           log += text;
         });
       }
-      await untilReady({ client, socket }, gone, () => log, options.mayBeUnready ?? false);
+      await untilReady({ client, socket }, gone, () => log, mayBeUnready);
       startedInMs = performance.now() - begun;
     },
     crash: async () => {
@@ -141,7 +141,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     client.close();
     await driver.stop();
   });
-  await driver.start();
+  await driver.start(options.initPools === "first" ? ["--init-pools"] : []);
   return driver;
 }
 

@@ -98,6 +98,9 @@ export const texts: readonly Damage[] = [
   },
 ];
 
+/** Of a file whose content nobody needs. */
+export const wordless: readonly Damage[] = texts.filter(({ name }) => ["empty", "garbage", "huge"].includes(name));
+
 /** One for each field of this record: of a wrong kind; and each number too large, each text one that climbs. */
 export function fieldsOf(right: Buffer): Damage[] {
   return Object.entries(json(right.toString())).flatMap(([field, value]) => {

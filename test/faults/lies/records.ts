@@ -1,68 +1,16 @@
 /** Each record of the pool (docs/reference/pool-layout.md) with each damage in its place, and then the right one back. */
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Part, spread, type Tries } from "../frame/part.ts";
 import { type PoolKind, pools } from "../pools.ts";
 import { Stage } from "../stage.ts";
 import type { World } from "../world.ts";
 import { type Bystanders, makeBystanders } from "./bystanders.ts";
-import { clear, type Damage, fieldsOf, flips, texts, things } from "./damage.ts";
+import { clear, type Damage, fieldsOf, flips, texts, things, wordless } from "./damage.ts";
+import { Halfway } from "./halfway.ts";
+import { kinds, type RecordKind } from "./kinds.ts";
 import { randomOf } from "./random.ts";
-import { folderOf, Subject } from "./subject.ts";
-
-interface RecordKind {
-  readonly name: string;
-  readonly on?: (pool: PoolKind) => boolean;
-  /** Where it lies. */
-  readonly at: (world: World, subject: Subject) => string;
-  /** The same file of the bystander. */
-  readonly foreign?: (world: World, bystander: string) => string;
-  readonly sampled?: true;
-  /** It is there only while the volume is in use. */
-  readonly inUse?: boolean;
-}
-
-const node = Buffer.from("n1").toString("hex");
-const keyOf = (world: World, name: string) => basename(folderOf(world, "volumes", name));
-
-const kinds: readonly RecordKind[] = [
-  {
-    name: "volume",
-    sampled: true,
-    at: (_, subject) => join(subject.folder, "record.json"),
-    foreign: (world, name) => join(folderOf(world, "volumes", name), "record.json"),
-  },
-  {
-    name: "latch",
-    on: (pool) => pool.backend === "image",
-    at: (_, subject) => join(subject.folder, "latch.json"),
-    foreign: (world, name) => join(folderOf(world, "volumes", name), "latch.json"),
-  },
-  {
-    name: "snapshot",
-    on: (pool) => pool.copies,
-    at: (_, subject) => join(subject.snapshotFolder, "record.json"),
-    foreign: (world, name) => join(folderOf(world, "volumes", name), "record.json"),
-  },
-  {
-    name: "stage",
-    inUse: true,
-    at: (world, subject) => join(world.disk.path, "nodes", node, `${keyOf(world, subject.name)}.json`),
-    foreign: (world, name) => join(world.disk.path, "nodes", node, `${keyOf(world, name)}.json`),
-  },
-  {
-    name: "attachment",
-    inUse: true,
-    on: (pool) => pool.shared,
-    at: (world, subject) => join(world.disk.path, "attachments", `${keyOf(world, subject.name)}.json`),
-    foreign: (world, name) => join(world.disk.path, "attachments", `${keyOf(world, name)}.json`),
-  },
-  {
-    name: "member",
-    on: (pool) => pool.shared,
-    at: (world) => join(world.disk.path, "members", `${node}.json`),
-  },
-];
+import { Subject } from "./subject.ts";
 
 /** Pools whose records or whose handling of them differ. */
 const concerned = ["image", "image-block", "image-shared", "directory-btrfs", "directory-shared"];
@@ -90,7 +38,7 @@ export const records: readonly Part[] = pools
   );
 
 async function sweep(pool: PoolKind, kind: RecordKind, tries: Tries): Promise<void> {
-  const stage = new Stage(pool, tries);
+  const stage = new Stage(pool, tries, { initPools: "first" });
   for (const damage of await damagesOf(stage, pool, kind, tries)) {
     await tries.try(damage.name, () => stage.with((world, name) => lieAbout(world, name, kind, damage, tries.seed)));
   }
@@ -98,11 +46,10 @@ async function sweep(pool: PoolKind, kind: RecordKind, tries: Tries): Promise<vo
 }
 
 async function damagesOf(stage: Stage, pool: PoolKind, kind: RecordKind, tries: Tries): Promise<readonly Damage[]> {
+  const all = kind.words ? [...wordless, ...things] : [...texts, ...things, ...flips(bits)];
   // The fields are those of a real one.
-  const fields = await stage.with((world, name) =>
-    among(world, name, kind, async ({ path }) => fieldsOf(readFileSync(path))),
-  );
-  const all = [...texts, ...things, ...fields, ...flips(bits)];
+  if (!kind.words)
+    all.push(...(await stage.with((world, name) => among(world, name, kind, async ({ right }) => fieldsOf(right)))));
   if (tries.sample) return spread(all, 2, tries.seed);
   return pool.name === homeOf(kind) || tries.at !== undefined ? all : spread(all, elsewhere, tries.seed);
 }
@@ -111,13 +58,22 @@ interface Scene {
   readonly subject: Subject;
   readonly bystanders: Bystanders;
   readonly path: string;
+  /** Empty where nothing need be. */
+  readonly right: Buffer;
 }
 
+/** The record is at its place, or another is, while `work` runs; then the right one is, and all must be as ever. */
 async function among<T>(world: World, name: string, kind: RecordKind, work: (scene: Scene) => Promise<T>): Promise<T> {
   const bystanders = await makeBystanders(world, name);
   const subject = await Subject.make(world, `${name}-subject`);
   if (kind.inUse) await subject.take();
-  const result = await work({ subject, bystanders, path: kind.at(world, subject) });
+  const path = kind.at(world, subject);
+  const right = kind.right?.(world, subject) ?? (existsSync(path) ? readFileSync(path) : "");
+  const result = await work({ subject, bystanders, path, right: Buffer.from(right) });
+  clear(path);
+  if (!kind.words) writeFileSync(path, right, { mode: 0o600 });
+  if (kind.whole || kind.atStart) await world.driver.crash();
+  await kind.leave?.(world, subject, path);
   await subject.expectBack();
   await subject.remove();
   await bystanders.leave();
@@ -126,12 +82,14 @@ async function among<T>(world: World, name: string, kind: RecordKind, work: (sce
 }
 
 function lieAbout(world: World, name: string, kind: RecordKind, damage: Damage, seed: number): Promise<void> {
-  return among(world, name, kind, async ({ subject, bystanders, path }) => {
+  return among(world, name, kind, async ({ subject, bystanders, path, right }) => {
     const { sentinel, volume } = bystanders;
+    const { driver } = world;
     const foreign = kind.foreign?.(world, `${name}-bystander`);
     const copy = join(world.scratch.path, `copy-${volume.volumeId}`);
-    copyFileSync(path, copy);
-    const right = readFileSync(path);
+    writeFileSync(copy, right);
+    const halfway = kind.whole ? undefined : await Halfway.make(world, `${name}-halfway`);
+    const othersGoOn = () => (damage.fills || kind.whole ? undefined : bystanders.expectOthersGoOn());
     clear(path);
     damage.put(path, {
       right,
@@ -140,14 +98,18 @@ function lieAbout(world: World, name: string, kind: RecordKind, damage: Damage, 
       copy,
       random: randomOf(seed, kind.name, damage.name),
     });
+    if (!kind.atStart) {
+      await subject.ask();
+      bystanders.expectUnharmed();
+      await othersGoOn();
+    }
+    await driver.kill();
+    halfway?.cutShort();
+    await driver.start([], [], kind.whole);
     await subject.ask();
+    await othersGoOn();
+    await halfway?.expectUndone();
     bystanders.expectUnharmed();
-    if (!damage.fills) await bystanders.expectOthersGoOn();
-    await world.driver.crash();
-    await subject.ask();
-    if (!damage.fills) await bystanders.expectOthersGoOn();
-    bystanders.expectUnharmed();
-    clear(path);
-    writeFileSync(path, right, { mode: 0o600 });
+    await halfway?.leave();
   });
 }

@@ -43,6 +43,13 @@ export class Subject {
     return folderOf(this.#world, "snapshots", `${this.name}-snapshot`);
   }
 
+  /** Where `take` took it. */
+  get seat(): Seat {
+    const [seat] = this.#seats;
+    if (!seat) throw new Error(`nobody has taken ${this.name}`);
+    return seat;
+  }
+
   /** Attached, staged, published and written. */
   async take(): Promise<Seat> {
     const seat = this.#world.seat(this.volume);

@@ -46,8 +46,8 @@ export const protections: readonly Protection[] = [
   {
     name: "thaw-at-start",
     file: "src/volumes/hold.ts",
-    on: "const records = this.#records(pool);\n    for (const { key, mountPath } of await records.freezes()) {",
-    off: "const records = this.#records(pool);\n    for (const { key, mountPath } of (await records.freezes()).slice(0, 0)) {",
+    on: "const records = this.#records(pool);\n    for (const { key, path: record } of await records.freezes()) {",
+    off: "const records = this.#records(pool);\n    for (const { key, path: record } of (await records.freezes()).slice(0, 0)) {",
     caughtBy: ["--only", "kill", "--pool", "image", "--operation", "snapshot-in-use", "--at", "group:vfork:2"],
     words: /frozen|did not end/,
   },
@@ -62,7 +62,7 @@ export const protections: readonly Protection[] = [
   {
     name: "lock-files-swept",
     file: "src/pools/folder-pool.ts",
-    on: "    await this.#sweepLocks();\n",
+    on: "        () => this.#sweepLocks(),\n",
     off: "",
     caughtBy: ["--only", "kill", "--pool", "directory", "--operation", "delete"],
     words: /locks\/.* is left in the pool/,
