@@ -67,10 +67,10 @@ function openNew(path: string, durable: boolean): Promise<number> {
   return openFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | (durable ? O_DSYNC : 0), 0o600);
 }
 
-async function writeAll(fd: number, content: string | Uint8Array, path: string): Promise<void> {
+async function writeAll(fd: number, content: string | Uint8Array, path: string, from = 0): Promise<void> {
   const bytes = typeof content === "string" ? Buffer.from(content) : content;
   for (let at = 0; at < bytes.length; ) {
-    at += (await naming(path, writeBytes(fd, bytes, at, bytes.length - at, at))).bytesWritten;
+    at += (await naming(path, writeBytes(fd, bytes, at, bytes.length - at, from + at))).bytesWritten;
   }
 }
 
@@ -78,6 +78,26 @@ async function writeAll(fd: number, content: string | Uint8Array, path: string):
 export function createDurably(path: string, content: string): Promise<void> {
   return writeNew(path, content, true);
 }
+
+/** As `createDurably`, of what means nothing after this boot: a kill may leave the file empty, a power cut anything. */
+export function createVolatile(path: string, content: Uint8Array): Promise<void> {
+  return writeNew(path, content, false);
+}
+
+/**
+ * Writes into a file that is there, at this offset. ENOENT, ELOOP, ENXIO: it is not, or is no file. `known`: the kernel has its
+ * name in memory, so that opening it waits for nobody. Durable is nothing of it.
+ */
+export async function rewrite(path: string, content: Uint8Array, at: number, known: boolean): Promise<void> {
+  const fd = known ? openSync(path, writing) : await openFile(path, writing);
+  try {
+    await writeAll(fd, content, path, at);
+  } finally {
+    closeSync(fd);
+  }
+}
+/** O_NONBLOCK: see `reading`. */
+const writing = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Makes or replaces the file: readers see the old content or the new, and the new is durable on return. Mode 0600. */
 export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {

@@ -54,6 +54,18 @@ export class TargetPlace {
     this.#parent.catch(() => undefined);
   }
 
+  /** False where something is surely there, or its folder can't be used; asks no disk and no server. */
+  async seemsFree(): Promise<boolean> {
+    try {
+      await this.#parent;
+    } catch {
+      return false;
+    }
+    const there = openCached(this.path, constants.O_NOFOLLOW);
+    if (there !== undefined) closeSync(there);
+    return there === undefined;
+  }
+
   /**
    * Makes the directory (0750), or an empty file (0600) for a device to be mounted on, and opens it (O_PATH); the caller
    * closes it. Absent: something of that name is there.

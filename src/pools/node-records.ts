@@ -7,6 +7,7 @@ import { readFileSync, statSync } from "node:fs";
 import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Replacement, settleDirectories, syncDirectory } from "../host/files.ts";
+import { createNote, isJson, newestNote, rewriteNote, slotted } from "./note-file.ts";
 import { encodeRecord, hasCode, isRecent, noteRecent, RecordReader, readIfThere, readLocal } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
@@ -29,6 +30,8 @@ export interface StageRecord {
   /** The file system's device number, "major:minor", once it is mounted; empty: none. */
   readonly fileSystem: string;
   readonly targets: readonly Target[];
+  /** How often its file was written in place: given on to the next write. Absent: that makes or replaces the file. */
+  readonly turn?: number;
 }
 
 /** A record on its way, with the steps of a `Replacement`. */
@@ -63,20 +66,58 @@ export class NodeRecords {
     const path = join(this.#own, `${key}.json`);
     if (this.#durable) await settleDirectories(this.#own);
     const text = await (this.#durable ? readIfThere(path) : readLocal(path));
-    return text === undefined ? undefined : decodeStage(text, path, this.#durable);
+    return text === undefined ? undefined : this.#decode(text, path);
   }
 
-  /** Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. */
-  async write(record: StageRecord): Promise<void> {
-    const note = this.begin(record.key);
-    note.fill(record);
-    await note.place();
+  /**
+   * Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. Answers the
+   * record for the next write to start from.
+   */
+  async write(record: StageRecord): Promise<StageRecord> {
+    if (!this.#durable) return this.#note(record);
+    await this.#put(`${record.key}.json`, encodeRecord({ boot, ...record }));
+    return record;
   }
 
   /** The same in steps, so that what must be done before its moment is done beside other work. */
   begin(key: string): Note {
-    const { fill, place, drop } = this.#begin(`${key}.json`);
-    return { fill: (record) => fill(encodeRecord({ boot, ...record })), place, drop };
+    if (this.#durable) {
+      const { fill, place, drop } = this.#begin(`${key}.json`);
+      return { fill: (record) => fill(encodeRecord({ boot, ...record })), place, drop };
+    }
+    let filled: StageRecord | undefined;
+    return {
+      fill: (record) => {
+        filled = record;
+      },
+      place: async () => {
+        if (filled) await this.#note(filled);
+      },
+      drop: async () => undefined,
+    };
+  }
+
+  /** As `write`, where nobody else waits for it. */
+  async #note({ turn, ...record }: StageRecord): Promise<StageRecord> {
+    const name = `${record.key}.json`;
+    const path = join(this.#own, name);
+    const note = slotted({ boot, ...record }, turn);
+    if (!note) {
+      await this.#put(name, encodeRecord({ boot, ...record }));
+      return record;
+    }
+    if (turn === undefined) {
+      try {
+        await createNote(path, note);
+      } catch (error) {
+        if (!hasCode(error, "EEXIST", "ENOENT")) throw error;
+        await this.#put(name, note.bytes);
+      }
+    } else if (!(await rewriteNote(path, note))) {
+      return this.#note(record);
+    }
+    noteRecent(path);
+    return { ...record, turn: note.turn };
   }
 
   async remove(key: string): Promise<void> {
@@ -103,9 +144,7 @@ export class NodeRecords {
       const text = await (this.#durable ? readIfThere(path) : readLocal(path));
       if (text === undefined) continue;
       const own = join(this.#pool, "nodes", folder) === this.#own;
-      const record = own ? decodeStage(text, path, this.#durable) : RecordReader.parse(text, path);
-      if (record === undefined) continue;
-      const nonce = record instanceof RecordReader ? record.text("nonce") : record.nonce;
+      const nonce = own ? this.#decode(text, path)?.nonce : RecordReader.parse(newestNote(text), path).text("nonce");
       if (nonce === volume.nonce) found.push(decodeNode(folder));
     }
     return found;
@@ -151,7 +190,14 @@ export class NodeRecords {
     return found;
   }
 
-  async #put(name: string, text: string): Promise<void> {
+  #decode(text: string, path: string): StageRecord | undefined {
+    if (this.#durable) return decodeStage(text, path);
+    const newest = newestNote(text);
+    // Whole while its boot lasts; else a power cut ended that.
+    return isJson(newest) ? decodeStage(newest, path) : undefined;
+  }
+
+  async #put(name: string, text: string | Uint8Array): Promise<void> {
     const writing = this.#begin(name);
     writing.fill(text);
     await writing.place();
@@ -206,11 +252,9 @@ async function isOfEarlierBoot(path: string): Promise<boolean> {
   }
 }
 
-/** Undefined: of an earlier boot, or cut short by the power cut that ended one. */
-function decodeStage(text: string, path: string, durable: boolean): StageRecord | undefined {
+/** Undefined: of an earlier boot, or empty after the power cut that ended one. */
+function decodeStage(text: string, path: string): StageRecord | undefined {
   if (text.trim() === "") return undefined;
-  // Replaced by rename, so only a power cut leaves a part of one; where records are durable it is damage.
-  if (!durable && !isJson(text)) return undefined;
   const record = RecordReader.parse(text, path);
   if (record.text("boot") !== boot) return undefined;
   return {
@@ -228,16 +272,8 @@ function decodeStage(text: string, path: string, durable: boolean): StageRecord 
       readonly: each.flag("readonly"),
       mode: each.text("mode"),
     })),
+    ...(record.has("turn") ? { turn: record.count("turn") } : {}),
   };
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The name of a node's folder. */

@@ -90,36 +90,41 @@ export class PublishRules {
       return note;
     };
     let note = known ? undefined : begin();
+    let placed = false;
+    const noted = async () => {
+      if (placed) return;
+      note ??= begin();
+      await note.place();
+      placed = true;
+    };
     const place = new TargetPlace(targetPath);
     const what = capability.access === "block" ? "file" : "directory";
     let source: Source | undefined;
     let at: number | undefined;
-    let made = false;
+    const make = async () => {
+      at ??= await place.make(what).catch(asBadPath(targetPath));
+    };
     try {
       source = await this.#source(pool, volume, record);
-      // Nearly always nothing is there, which making it finds out at once, beside the note that is being written.
-      if (!known && others.length === 0) at = await place.make(what).catch(asBadPath(targetPath));
-      made = at !== undefined;
-      if (!made) {
+      // Nearly always nothing is there, which making it finds out at once, beside the note.
+      if (!known && others.length === 0 && (await place.seemsFree())) await together([make(), noted()]);
+      if (at === undefined) {
         if (isThere(await look(pool, volume, record, targetPath), volume, known, target)) return;
         refuseMore(volume, record, others, target);
-      }
-      note ??= begin();
-      let placed = false;
-      const ready = source.device === undefined ? [] : [giveAway(pool, volume, source.device, target)];
-      try {
-        await together([note.place().then(() => (placed = true)), ...ready]);
-        progress.step("mounting at the target path");
-        at ??= await place.make(what).catch(asBadPath(targetPath));
+        await make();
         at ??= await place.open(what).catch(asBadPath(targetPath));
-        await bindAt(source, target, at, flags);
-      } catch (error) {
-        if ((made || placed) && (await look(pool, volume, record, targetPath)).what === "nothing") {
-          await removeEmpty(targetPath).catch(() => undefined);
-          if (placed) await records.write({ ...record, targets: others });
-        }
-        throw error;
       }
+      const ready = source.device === undefined ? [] : [giveAway(pool, volume, source.device, target)];
+      await together([noted(), ...ready]);
+      progress.step("mounting at the target path");
+      await bindAt(source, target, at, flags);
+    } catch (error) {
+      if (at === undefined && !placed) throw error;
+      const there = await look(pool, volume, record, targetPath).catch(() => undefined);
+      if (at !== undefined && there?.what === "nothing") await removeEmpty(targetPath).catch(() => undefined);
+      // A target counts only while the kernel has it too: the note may stay as it is.
+      if (placed && there?.what !== "ours") await records.write({ ...record, targets: others }).catch(() => undefined);
+      throw error;
     } finally {
       if (at !== undefined) closeSync(at);
       source?.close();
@@ -183,21 +188,27 @@ export class PublishRules {
     const note = record && targets.length < record.targets.length ? records.begin(volume.key) : undefined;
     if (record) note?.fill({ ...record, targets });
     const place = new TargetPlace(targetPath);
+    let noted: Promise<void> | undefined;
+    const gone = () => {
+      noted ??= note?.place().catch(unlessFull) ?? Promise.resolve();
+      return noted;
+    };
     try {
-      await this.#takeAway(pool, volume, record, place, progress);
-      await note?.place().catch(unlessFull);
+      await this.#takeAway(pool, volume, record, place, gone, progress);
+      await gone();
     } finally {
       await place.close();
       await note?.drop();
     }
   }
 
-  /** Unmounts the target, however often it is mounted, and removes what the publish made. */
+  /** Unmounts the target, however often it is mounted, and removes what the publish made; `gone` is told once it is unmounted. */
   async #takeAway(
     pool: Pool,
     volume: Volume,
     record: StageRecord | undefined,
     place: TargetPlace,
+    gone: () => Promise<void>,
     progress: Progress,
   ): Promise<void> {
     const { path } = place;
@@ -215,8 +226,11 @@ export class PublishRules {
       if (there.what === "nothing") return removeEmpty(path);
       try {
         const unmounted = await unmount(path, { signal: progress.signal });
+        if (!unmounted || record?.access !== "mount") continue;
         // The kernel removes no directory that is mounted on, so this also tells that there was one mount only.
-        if (unmounted && record?.access === "mount" && (await place.removeEmptyDirectory())) return;
+        const removed = place.removeEmptyDirectory();
+        await together([removed, gone()]);
+        if (await removed) return;
       } catch (error) {
         if (!hasCode(error, "EBUSY")) throw error;
         throw new Problem("VOLUME_IN_USE", `the target path ${path} is in use`, {

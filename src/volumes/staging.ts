@@ -126,12 +126,12 @@ export class StageRules {
       await records.write({ ...record, state: "staged", fileSystem: fileSystemOf(mounted.mount) });
       return;
     }
-    await records.write(record);
+    const noted = await records.write(record);
     const note = records.begin(volume.key);
     try {
       if (latch && !readonly) await growBefore(pool, volume, await latch, operation);
       const fileSystem = await this.#open(pool, volume, record, readonly, operation);
-      note.fill({ ...record, state: "staged", fileSystem });
+      note.fill({ ...noted, state: "staged", fileSystem });
       await note.place();
     } catch (error) {
       await note.drop();
