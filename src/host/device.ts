@@ -20,22 +20,29 @@ async function withDevice<T>(path: string, flags: number, use: (fd: number) => P
 export async function readHead(path: string, bytes: number): Promise<Buffer> {
   const fd = await openFile(path, constants.O_RDONLY);
   try {
-    const buffer = Buffer.alloc(bytes);
-    let at = 0;
-    while (at < bytes) {
-      const { bytesRead } = await readBytes(fd, buffer, at, bytes - at, at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-    }
-    return buffer.subarray(0, at);
+    return await readOpenHead(fd, bytes);
   } finally {
     closeSync(fd); // not the last one, which would wait for what was written
   }
 }
 
-/** Whether the first `bytes` read as zeros. */
-export async function isAllZero(path: string, bytes: number): Promise<boolean> {
-  return isZeros(await readHead(path, bytes));
+async function readOpenHead(fd: number, bytes: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  let at = 0;
+  while (at < bytes) {
+    const { bytesRead } = await readBytes(fd, buffer, at, bytes - at, at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return buffer.subarray(0, at);
+}
+
+/** Whether the first `bytes` read as zeros. `fd` absent: it is opened. */
+export async function isAllZero(
+  { device, fd }: { readonly device: string; readonly fd?: number },
+  bytes: number,
+): Promise<boolean> {
+  return isZeros(await (fd === undefined ? readHead(device, bytes) : readOpenHead(fd, bytes)));
 }
 
 /** In native code: a hundred thousand bytes one by one cost a millisecond. */

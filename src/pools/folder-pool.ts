@@ -27,7 +27,7 @@ import type {
 import { Presence } from "./presence.ts";
 import { Problem } from "./problem.ts";
 import { noteRecent, readIfThere, readLocal } from "./record.ts";
-import { type Aside, discardAside, layOut, listAside, Shelf } from "./shelf.ts";
+import { type Aside, discardAside, layOut, listAside, type Part, Shelf } from "./shelf.ts";
 
 /** What a backend is given to open a pool. */
 export interface PoolPlace {
@@ -164,7 +164,7 @@ export abstract class FolderPool {
    */
   protected async makeVolume(
     volume: NewVolume,
-    build: (aside: Aside) => Promise<readonly string[] | undefined>,
+    build: (aside: Aside) => Promise<readonly Part[] | undefined>,
   ): Promise<Volume> {
     const aside = await this.accounting.promise("volume", volume.key, volume.size);
     try {

@@ -157,6 +157,8 @@ export type Opened =
       readonly device: string;
       /** Whether space that the file system frees goes back to the pool; no: it must not, for it is reserved. */
       readonly discards: boolean;
+      /** Open until `release`: for who would open it again. Absent: it is not. */
+      readonly fd?: number;
       /** Lets go of what kept the device alive until somebody mounted it. May be called twice. */
       release(): void;
     }

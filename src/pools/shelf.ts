@@ -117,6 +117,9 @@ async function removedAtOnce(path: string): Promise<boolean> {
   }
 }
 
+/** A file of an aside that is not durable yet: its name, or also open, to be closed by whoever makes it durable. */
+export type Part = string | { readonly name: string; readonly fd: number };
+
 export class Shelf<T extends Entry> {
   readonly kind: "volume" | "snapshot";
   readonly #pool: string;
@@ -207,10 +210,9 @@ export class Shelf<T extends Entry> {
    * Writes the record into the aside, makes that and its `files` durable, and lets it appear. Nobody sees an aside, so all
    * is written first and synced after: a journal commits it at once. Throws NAME_TAKEN when another was first.
    */
-  async appear(aside: Aside, entry: T, files: readonly string[] = []): Promise<void> {
+  async appear(aside: Aside, entry: T, files: readonly Part[] = []): Promise<void> {
     const record = this.#codec.encode(entry);
-    const paths = [...files.map((name) => join(aside.path, name)), aside.path];
-    const parts = paths.map((path) => ({ path, opened: openPart(path) }));
+    const parts = [...files.map((part) => openPart(aside.path, part)), openPart(aside.path, ".")];
     try {
       await createDurably(join(aside.path, recordName), record);
       await together(parts.map(async ({ path, opened }) => naming(path, syncFile(await opened))));
@@ -296,10 +298,12 @@ export class Shelf<T extends Entry> {
 }
 
 /** Opened for its sync while the record is written. Told when it is needed. */
-function openPart(path: string): Promise<number> {
-  const part = openFile(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  part.catch(() => undefined);
-  return part;
+function openPart(folder: string, part: Part): { readonly path: string; readonly opened: Promise<number> } {
+  if (typeof part !== "string") return { path: join(folder, part.name), opened: Promise.resolve(part.fd) };
+  const path = join(folder, part);
+  const opened = openFile(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  opened.catch(() => undefined);
+  return { path, opened };
 }
 
 /** False: it is not, by the file system's own word. */

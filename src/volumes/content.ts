@@ -8,7 +8,7 @@ import { isAllZero } from "../host/device.ts";
 import { type Filesystem, filesystem, probe } from "../host/filesystems/filesystem.ts";
 import { headBytes } from "../host/filesystems/probe.ts";
 import { deviceSize } from "../host/stats.ts";
-import type { Latch, Pool, Progress, Volume } from "../pools/pool.ts";
+import type { Latch, Opened, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import type { Operation } from "./ledger.ts";
 
@@ -18,6 +18,8 @@ const toolMemory = 2 * 1024 ** 3;
 /** How often, and after how many milliseconds each time, a device is tried again that another claimed for a moment. */
 const claimTries = 20;
 const claimedForMs = 50;
+
+type Device = Omit<Extract<Opened, { readonly gives: "device" }>, "release">;
 
 /** Throws FILESYSTEM_UNSUPPORTED. */
 export function filesystemFor(name: string): Filesystem {
@@ -30,7 +32,7 @@ export function filesystemFor(name: string): Filesystem {
 export async function prepare(
   pool: Pool,
   volume: Volume,
-  opened: { readonly device: string; readonly discards: boolean },
+  opened: Device,
   asked: string,
   operation: Operation,
 ): Promise<Filesystem> {
@@ -62,7 +64,7 @@ function isClaimed(error: unknown): boolean {
 async function format(
   pool: Pool,
   volume: Volume,
-  opened: { readonly device: string; readonly discards: boolean },
+  opened: Device,
   fsType: string,
   fresh: boolean,
   operation: Operation,
@@ -77,7 +79,7 @@ async function format(
   // What each latch says is written aside while the device is looked at, and while it is formatted; it counts when it is set.
   await latched(pool, volume, { state: "formatting", fsType }, async () => {
     // A latch that was lost reads as blank: what the device holds decides whether it is.
-    if (!fresh || (await isAllZero(opened.device, headBytes))) return;
+    if (!fresh || (await isAllZero(opened, headBytes))) return;
     const found = await probe(opened.device);
     throw new Problem(
       "CONTENT_LOST",
@@ -88,6 +90,7 @@ async function format(
   const make = (untouched: boolean) =>
     fs.format(opened.device, {
       options: volume.mkfsOptions,
+      fd: opened.fd,
       memoryBytes: toolMemory,
       // Only what was never begun is all zeros: then the tables need not be zeroed, now or after the mount.
       fresh: untouched,

@@ -133,7 +133,7 @@ for (const name of ["ext4", "xfs", "btrfs"]) {
     await fs.format(loop.device, {});
     assert.deepEqual(await probe(loop.device), { type: name });
     writeFileSync(loop.device, Buffer.concat([Buffer.from("LUKS\xba\xbe\0\x01", "latin1"), Buffer.alloc(256 * 1024)]));
-    assert.equal(await isAllZero(loop.device, 4), false);
+    assert.equal(await isAllZero(loop, 4), false);
     assert.deepEqual(await probe(loop.device), { type: "crypto_LUKS" });
     await assert.rejects(fs.format(loop.device, {}), ForeignContent);
     loop.close();

@@ -23,6 +23,8 @@ export interface FormatOptions extends ToolOptions {
   /** Further arguments of mkfs, one word each. */
   readonly options?: readonly string[] | undefined;
   readonly label?: string | undefined;
+  /** The device, open for as long as the call lasts; absent: it is opened. */
+  readonly fd?: number | undefined;
   /**
    * The device reads as zeros everywhere (a new sparse or reserved file), and the caller has just looked that its head
    * does: saves that look, and writing zeros, now and after the mount.
@@ -78,19 +80,19 @@ export async function runTool(
   }
 }
 
-/** As `runTool`, of a device that the caller keeps open too; what the tool wrote is durable on return. */
+/** As `runTool`, of a device that the caller keeps open too, as `fd` if he says so; what the tool wrote is durable on return. */
 export async function runDurably(
   program: string,
   args: readonly string[],
   device: string,
-  options: ToolOptions,
+  options: FormatOptions,
 ): Promise<void> {
-  const keeps = await openFile(device, constants.O_RDONLY);
+  const keeps = options.fd ?? (await openFile(device, constants.O_RDONLY));
   try {
     await runKeeping(keeps, program, [...args, device], options, undefined);
     await naming(device, fsyncDescriptor(keeps));
   } finally {
-    closeSync(keeps); // not the last one, which would wait for what was written
+    if (options.fd === undefined) closeSync(keeps); // not the last one, which would wait for what was written
   }
 }
 

@@ -11,14 +11,19 @@ import { hasCode } from "../record.ts";
 
 const truncate = promisify(ftruncate);
 
-/** A file of `size` bytes that reads as zeros; with `thick` its blocks are there. Not yet durable: its aside is synced as a whole. */
-export async function makeImage(path: string, size: number, thick: boolean): Promise<void> {
+/**
+ * A file of `size` bytes that reads as zeros; with `thick` its blocks are there. Not yet durable: its aside is synced as a
+ * whole. Answers it open, for the caller to close.
+ */
+export async function makeImage(path: string, size: number, thick: boolean): Promise<number> {
   const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     await naming(path, truncate(fd, size));
     if (thick) await naming(path, preallocate(fd, size));
-  } finally {
+    return fd;
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }
 

@@ -183,7 +183,7 @@ export class Devices {
       loop.close();
       throw error;
     }
-    return { gives: "device", device: loop.device, discards: !this.#thick, release: () => loop.close() };
+    return { gives: "device", device: loop.device, discards: !this.#thick, fd: loop.fd, release: () => loop.close() };
   }
 
   /** The device that an earlier open left, for one that was asked to stay. */

@@ -99,8 +99,7 @@ export class ImagePool extends FolderPool implements Pool {
       const data = join(aside.path, dataName);
       const { thick } = this.#options;
       if (!volume.origin) {
-        await makeImage(data, volume.size, thick);
-        return [dataName];
+        return [{ name: dataName, fd: await makeImage(data, volume.size, thick) }];
       }
       const source = await this.#source(volume.origin);
       const copying = async () => {
