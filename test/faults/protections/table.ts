@@ -48,7 +48,16 @@ export const protections: readonly Protection[] = [
     file: "src/volumes/hold.ts",
     on: "const records = this.#records(pool);\n    for (const { key, path: record } of await records.freezes()) {",
     off: "const records = this.#records(pool);\n    for (const { key, path: record } of (await records.freezes()).slice(0, 0)) {",
-    caughtBy: ["--only", "kill", "--pool", "image", "--operation", "snapshot-in-use", "--at", "group:vfork:2"],
+    caughtBy: [
+      "--only",
+      "kill",
+      "--pool",
+      "image",
+      "--operation",
+      "snapshot-in-use",
+      "--at",
+      "group:pwrite64:4,group:pwrite64:5",
+    ],
     words: /frozen|did not end/,
   },
   {
