@@ -1,18 +1,13 @@
 /** Copies of whole files: by reference where the file system can, else of what is not a hole. */
-import { constants, fsync, ftruncate, read, write } from "node:fs";
-import { lstat, stat, statfs, unlink } from "node:fs/promises";
+import { constants } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { closeFile, openFile, temporaryBeside } from "./files.ts";
+import { lstat, readBytes, stat, statfs, syncDescriptor, truncate, unlink, writeBytes } from "./fs.ts";
 import { copyFileRange, ioctl, lseek, SEEK_DATA, SEEK_HOLE } from "./native.ts";
 import { isSystemError, naming } from "./system-error.ts";
 
 const FICLONE = 0x40049409;
 const step = 16 * 1024 * 1024;
-const syncDescriptor = promisify(fsync);
-const truncate = promisify(ftruncate);
-const readBytes = promisify(read);
-const writeBytes = promisify(write);
 
 /** The file system said no to a reflink in a way that asks for a copy instead. */
 const noReflink = ["ENOTSUP", "EXDEV", "EINVAL", "ENOTTY", "ENOSYS"];

@@ -1,11 +1,9 @@
 /** What stands at the start of a block device, and whether anybody uses it. */
-import { closeSync, constants, read } from "node:fs";
+import { closeSync, constants } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
 import { closeFile, openFile } from "./files.ts";
+import { readBytes } from "./fs.ts";
 import { isSystemError } from "./system-error.ts";
-
-const readBytes = promisify(read);
 
 async function withDevice<T>(path: string, flags: number, use: (fd: number) => Promise<T>): Promise<T> {
   const fd = await openFile(path, flags);

@@ -1,8 +1,8 @@
 /** Space that a volume's file system frees: given back to the pool, or kept where the pool reserved it. */
 import { constants, readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
-import { abandonable, mayHang } from "./lane.ts";
+import { writeFile } from "./fs.ts";
+import { abandonable } from "./lane.ts";
 import { ioctlBuffer, syncfs } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 
@@ -16,8 +16,8 @@ export async function trim(mountPath: string, signal?: AbortSignal): Promise<num
   const work = async () => {
     try {
       // What was deleted counts as free only after the journal has it.
-      await syncfs(fd, mountPath, mayHang, signal);
-      await ioctlBuffer({ syscall: "ioctl(FITRIM)", path: mountPath }, fd, FITRIM, range, mayHang);
+      await syncfs(fd, mountPath, "mayHang", signal);
+      await ioctlBuffer({ syscall: "ioctl(FITRIM)", path: mountPath }, fd, FITRIM, range, "mayHang");
     } finally {
       await closeFile(fd);
     }

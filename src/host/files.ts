@@ -2,19 +2,13 @@
  * Files that are either not there or whole, and durable when the call returns. The directory is synced too: a rename or
  * link that only the page cache knows is lost by a power cut (rename(2), fsync(2)).
  */
-import { close, closeSync, constants, fstatSync, fsync, open, openSync, read, readSync, write } from "node:fs";
-import { link, lstat, readdir, rename, unlink } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { promisify } from "node:util";
+import { link, lstat, openFile, readBytes, readdir, rename, syncDescriptor, unlink, writeBytes } from "./fs.ts";
 import { AT_FDCWD, fallocate, RENAME_NOREPLACE, renameat2 } from "./native.ts";
 import { isSystemError, naming, namingNow } from "./system-error.ts";
 
-/** Raw descriptors, not FileHandle: nothing closes them behind our back. All are O_CLOEXEC. */
-export const openFile = promisify(open);
-export const closeFile = promisify(close);
-const syncDescriptor = promisify(fsync);
-const writeBytes = promisify(write);
-const readBytes = promisify(read);
+export { closeFile, openFile } from "./fs.ts";
 
 let counter = 0;
 

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { closeFile, openFile } from "./files.ts";
-import { abandonable, mayHang } from "./lane.ts";
+import { abandonable } from "./lane.ts";
 import { mountAt } from "./mount-at.ts";
 import { ioctl, syncfs } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
@@ -61,7 +61,7 @@ export async function freeze(options: FreezeOptions): Promise<Frozen> {
   const fd = await openFile(mountPath, constants.O_RDONLY | constants.O_DIRECTORY);
   let syncing: Promise<unknown> = Promise.resolve();
   try {
-    syncing = syncfs(fd, mountPath, mayHang, signal);
+    syncing = syncfs(fd, mountPath, "mayHang", signal);
     await abandonable(syncing, signal);
     await options.record();
     const helper = await startHelper(mountPath, maxMs, signal);
@@ -151,7 +151,7 @@ function held(fd: number, mountPath: string, helper: Helper): Frozen {
 
 async function fithaw(fd: number, path: string): Promise<boolean> {
   try {
-    await ioctl({ syscall: "ioctl(FITHAW)", path }, fd, FITHAW, 0, mayHang);
+    await ioctl({ syscall: "ioctl(FITHAW)", path }, fd, FITHAW, 0, "mayHang");
     return true;
   } catch (error) {
     if (isSystemError(error, "EINVAL")) return false;

@@ -2,11 +2,10 @@
  * Locks between processes: flock(2) on a file of its own, in which the holder writes what it is doing, so that whoever
  * comes second can say what it waits for. The kernel drops the lock when the holder dies.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, write } from "node:fs";
-import { lstat, stat, unlink } from "node:fs/promises";
+import { type BigIntStats, closeSync, constants, fstatSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { promisify } from "node:util";
 import { closeFile, NotPlainFile, openFile, readPlain, renameNoReplace } from "./files.ts";
+import { lstat, stat, unlink, writeBytes } from "./fs.ts";
 import { Lane } from "./lane.ts";
 import { listMounts, mountOf } from "./mount-table.ts";
 import { tryLock, unlock } from "./native.ts";
@@ -28,8 +27,6 @@ export interface FileLock {
   /** Takes it again after `rest`. False: another has it, or has removed the file; it is of no more use then. Never throws. */
   again(): boolean;
 }
-
-const writeBytes = promisify(write);
 
 const spares = Array.from({ length: 8 }, (_, index) => `spare-${index}`);
 /** Tells a spare from other lock files wherever it is renamed to: those have no permission to execute. */

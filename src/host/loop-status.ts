@@ -1,7 +1,7 @@
 /** What loop devices carry, as the kernel knows it. */
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
+import { readdir } from "./fs.ts";
 import { ioctlBuffer } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 

@@ -1,6 +1,7 @@
 /** The newer mount calls, one function each (fsopen(2), open_tree(2), mount_setattr(2), statmount(2)). */
-import { type Lane, mayHang, ordinary } from "./lane.ts";
+
 import { type About, AT_FDCWD, call, callAsync, native } from "./native.ts";
+import type { Room } from "./share.ts";
 
 const nr = {
   openTree: 428,
@@ -46,7 +47,7 @@ export const MOUNT_ATTR = {
 export function fsopen(fsType: string): Promise<number> {
   return callAsync(
     { syscall: "fsopen", doing: `fsopen ${fsType}` },
-    ordinary,
+    "ordinary",
     undefined,
     sFsopen,
     nr.fsopen,
@@ -66,12 +67,12 @@ export function fsconfigSource(fd: number, device: string): void {
 
 export function fsconfigString(fd: number, key: string, value: string): Promise<number> {
   const about = { syscall: "fsconfig", doing: `mount option ${key}=${value}` };
-  return callAsync(about, ordinary, undefined, sFsconfig, nr.fsconfig, fd, 1, key, value, 0);
+  return callAsync(about, "ordinary", undefined, sFsconfig, nr.fsconfig, fd, 1, key, value, 0);
 }
 
 /** Reads the superblock, replays logs: this is the part of a mount that takes time. */
 export function fsconfigCreate(fd: number, about: About): Promise<number> {
-  return callAsync(about, mayHang, undefined, sFsconfig, nr.fsconfig, fd, 6, null, null, 0);
+  return callAsync(about, "mayHang", undefined, sFsconfig, nr.fsconfig, fd, 6, null, null, 0);
 }
 
 /** A mount of what `fsconfigCreate` has read: no disk is asked. */
@@ -84,7 +85,16 @@ const OPEN_TREE_CLONE = 1;
 /** A detached copy of the mount at the path. */
 export function openTreeClone(path: string): Promise<number> {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW;
-  return callAsync({ syscall: "open_tree", path }, ordinary, undefined, sOpenTree, nr.openTree, AT_FDCWD, path, flags);
+  return callAsync(
+    { syscall: "open_tree", path },
+    "ordinary",
+    undefined,
+    sOpenTree,
+    nr.openTree,
+    AT_FDCWD,
+    path,
+    flags,
+  );
 }
 
 /** A detached copy of what `fd` is open on (O_PATH). No path is looked up and no disk is asked, so it runs on this thread. */
@@ -122,7 +132,7 @@ export function openat2(about: About, dirfd: number, path: string, flags: number
   const how = Buffer.alloc(24);
   how.writeBigUInt64LE(BigInt(flags), 0);
   how.writeBigUInt64LE(BigInt(resolve), 16);
-  return callAsync(about, ordinary, undefined, sOpenat2, nr.openat2, dirfd, path, how, 24);
+  return callAsync(about, "ordinary", undefined, sOpenat2, nr.openat2, dirfd, path, how, 24);
 }
 
 /** The same on this thread: only for what was made a moment ago, which the kernel has in memory. */
@@ -137,12 +147,12 @@ export function openat2Now(about: About, dirfd: number, path: string, flags: num
  * statx(2) of a path, or of what a descriptor is open on, without following a link at the end and without asking a server:
  * offsets as in struct statx.
  */
-export async function statx(at: string | number, mask: number, lane: Lane = ordinary): Promise<Buffer> {
+export async function statx(at: string | number, mask: number, room: Room = "ordinary"): Promise<Buffer> {
   // The kernel fills all of it.
   const buffer = Buffer.allocUnsafe(256);
   const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
   const [fd, path, more] = typeof at === "string" ? [AT_FDCWD, at, 0] : [at, "", AT_EMPTY_PATH];
-  await callAsync({ syscall: "statx", path }, lane, undefined, cStatx, fd, path, flags | more, mask, buffer);
+  await callAsync({ syscall: "statx", path }, room, undefined, cStatx, fd, path, flags | more, mask, buffer);
   return buffer;
 }
 
@@ -168,5 +178,5 @@ export function statmount(id: bigint, mask: number): Buffer {
 const mountAnswer = Buffer.alloc(8192);
 
 export function umount2(target: string, flags: number, signal: AbortSignal | undefined): Promise<number> {
-  return callAsync({ syscall: "umount", path: target }, mayHang, signal, cUmount2, target, flags);
+  return callAsync({ syscall: "umount", path: target }, "mayHang", signal, cUmount2, target, flags);
 }

@@ -1,6 +1,6 @@
 /** /proc/self/mountinfo as the kernel prints it (proc_pid_mountinfo(5)). Milliseconds with thousands of mounts. */
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile } from "./fs.ts";
 
 export interface MountLine {
   readonly id: number;

@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import koffi from "koffi";
-import { type Lane, ordinary } from "./lane.ts";
+import { currentShare, type Room } from "./share.ts";
 import { isSystemError, SystemError } from "./system-error.ts";
 
 type Value = number | bigint | string | Buffer | null | readonly (string | null)[];
@@ -39,31 +39,42 @@ export function call(about: About, fn: Native, ...args: Value[]): number {
   }
 }
 
-/** Calls on a thread of the pool, in the lane; else as `call`. Buffers stay reachable until it returns. @throws SystemError */
+/** Calls on a thread of the pool, in that room of the share; else as `call`. Buffers stay reachable until it returns. @throws SystemError */
 export function callAsync(
   about: About,
-  lane: Lane,
+  room: Room,
   signal: AbortSignal | undefined,
   fn: Native,
   ...args: Value[]
 ): Promise<number> {
-  return lane.run(() => {
-    return new Promise<number>((resolve, reject) => {
-      // The kernel writes into these while nothing else here refers to them.
-      const kept = [...args];
-      const once = () =>
+  const lane = currentShare()[room];
+  return new Promise<number>((resolve, reject) => {
+    // The kernel writes into these while nothing else here refers to them.
+    const kept = [...args];
+    const end = () => {
+      kept.length = 0;
+      lane.leave();
+    };
+    const once = () => {
+      try {
         fn.async(...args, (error, result) => {
           // errno belongs to the call that koffi reports here, and must be read before anything else is called.
           const errno = koffi.errno();
           if (!error && Number(result) === -1 && errno === EINTR && !signal?.aborted) return once();
+          end();
           if (error) reject(error);
           else if (Number(result) === -1) reject(new SystemError(errno, about.syscall, about));
           else resolve(Number(result));
-          kept.length = 0;
         });
-      once();
-    });
-  }, signal);
+      } catch (error) {
+        end();
+        reject(error);
+      }
+    };
+    if (signal?.aborted) reject(signal.reason);
+    else if (lane.enter()) once();
+    else lane.wait(once, reject, signal);
+  });
 }
 
 const cFlock = native("flock", "int", ["int", "int"]);
@@ -100,8 +111,8 @@ export function unlock(fd: number): void {
 }
 
 /** ioctl(2) with a number as its argument. */
-export function ioctl(about: About, fd: number, request: number, value = 0, lane: Lane = ordinary): Promise<number> {
-  return callAsync(about, lane, undefined, cIoctl, fd, request, value);
+export function ioctl(about: About, fd: number, request: number, value = 0, room: Room = "ordinary"): Promise<number> {
+  return callAsync(about, room, undefined, cIoctl, fd, request, value);
 }
 
 /** ioctl(2) with a structure, read or filled in place. */
@@ -110,27 +121,27 @@ export function ioctlBuffer(
   fd: number,
   request: number,
   buffer: Buffer,
-  lane: Lane = ordinary,
+  room: Room = "ordinary",
 ): Promise<number> {
-  return callAsync(about, lane, undefined, cIoctlBuffer, fd, request, buffer);
+  return callAsync(about, room, undefined, cIoctlBuffer, fd, request, buffer);
 }
 
 export function fallocate(fd: number, mode: number, offset: number, length: number): Promise<number> {
-  return callAsync({ syscall: "fallocate" }, ordinary, undefined, cFallocate, fd, mode, offset, length);
+  return callAsync({ syscall: "fallocate" }, "ordinary", undefined, cFallocate, fd, mode, offset, length);
 }
 
 /** lseek(2); -1 stands for ENXIO: no data, or no hole, from there on. */
 export async function lseek(fd: number, offset: number, whence: number): Promise<number> {
   try {
-    return await callAsync({ syscall: "lseek" }, ordinary, undefined, cLseek, fd, offset, whence);
+    return await callAsync({ syscall: "lseek" }, "ordinary", undefined, cLseek, fd, offset, whence);
   } catch (error) {
     if (error instanceof SystemError && error.code === "ENXIO") return -1;
     throw error;
   }
 }
 
-export function syncfs(fd: number, path: string, lane: Lane, signal?: AbortSignal): Promise<number> {
-  return callAsync({ syscall: "syncfs", path }, lane, signal, cSyncfs, fd);
+export function syncfs(fd: number, path: string, room: Room, signal?: AbortSignal): Promise<number> {
+  return callAsync({ syscall: "syncfs", path }, room, signal, cSyncfs, fd);
 }
 
 /** copy_file_range(2) at the same offset of both files; answers the bytes that were copied. */
@@ -139,12 +150,12 @@ export function copyFileRange(from: number, to: number, offset: number, length: 
   at.writeBigInt64LE(BigInt(offset));
   dest.writeBigInt64LE(BigInt(offset));
   const about = { syscall: "copy_file_range" };
-  return callAsync(about, ordinary, undefined, cCopyFileRange, from, at, to, dest, length, 0);
+  return callAsync(about, "ordinary", undefined, cCopyFileRange, from, at, to, dest, length, 0);
 }
 
 export async function renameat2(fromAt: number, from: string, toAt: number, to: string, flags: number): Promise<void> {
   const about = { syscall: "renameat2", doing: `rename ${from} to ${to}` };
-  await callAsync(about, ordinary, undefined, cRenameat2, fromAt, from, toAt, to, flags);
+  await callAsync(about, "ordinary", undefined, cRenameat2, fromAt, from, toAt, to, flags);
 }
 
 /** mknod(2) of a block device, for root only (0600). One that is there already is fine. */

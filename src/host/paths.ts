@@ -1,9 +1,9 @@
 /** Target paths come from outside: no step of them may be a symlink, and nothing is ever removed below them. */
 import { closeSync, constants, fstatSync } from "node:fs";
-import { mkdir, rmdir, unlink } from "node:fs/promises";
 import { constants as os } from "node:os";
 import { basename, dirname } from "node:path";
 import { openFile } from "./files.ts";
+import { mkdir, rmdir, unlink } from "./fs.ts";
 import { openat2, openat2Now } from "./mount-calls.ts";
 import { AT_FDCWD } from "./native.ts";
 import { isSystemError, namingNow, SystemError } from "./system-error.ts";

@@ -6,9 +6,9 @@
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants } from "node:os";
-import { ordinary } from "./lane.ts";
 import { call, native } from "./native.ts";
 import { reapOrphans } from "./orphans.ts";
+import { inRoom } from "./share.ts";
 import { SystemError } from "./system-error.ts";
 
 const cPipe2 = native("pipe2", "int", ["void *", "int"]);
@@ -152,7 +152,8 @@ function placesOf(program: string, path: string): string[] {
 
 /** Answers with an error number, or 0. */
 function spawnAsync(...args: Parameters<typeof cSpawn>): Promise<number> {
-  return ordinary.run(
+  return inRoom(
+    "ordinary",
     () =>
       new Promise((resolve, reject) => {
         // The C library reads these while nothing else here refers to them.

@@ -1,9 +1,10 @@
 /** Sizes and use of what a volume is, asked in a way that a broken volume cannot hold for ever. */
 import { constants } from "node:fs";
-import { statfs } from "node:fs/promises";
 import { closeFile, openFile, syncFile } from "./files.ts";
-import { abandonable, mayHang } from "./lane.ts";
+import { statfsAtOnce } from "./fs.ts";
+import { abandonable } from "./lane.ts";
 import { ioctlBuffer } from "./native.ts";
+import { inRoom } from "./share.ts";
 
 const BLKGETSIZE64 = 0x80081272;
 
@@ -21,7 +22,7 @@ export async function filesystemUsage(
   const limit = AbortSignal.timeout(options.timeoutMs ?? 5000);
   const signal = options.signal ? AbortSignal.any([limit, options.signal]) : limit;
   const s = await abandonable(
-    mayHang.run(() => statfs(path), signal),
+    inRoom("mayHang", () => statfsAtOnce(path), signal),
     signal,
   );
   return {

@@ -3,8 +3,8 @@
  * file system counts that (btrfs-subvolume(8), btrfs-qgroup(8); numbers from linux/btrfs.h).
  */
 import { constants } from "node:fs";
-import { readFile, statfs } from "node:fs/promises";
 import { closeFile, openFile } from "./files.ts";
+import { readFile, statfs } from "./fs.ts";
 import { ioctlBuffer } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 

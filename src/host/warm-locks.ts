@@ -4,12 +4,20 @@
  * ask no disk.
  */
 import { type FileLock, lockFile } from "./locks.ts";
+import { currentShare, inShare, type Share } from "./share.ts";
 
 /** Milliseconds. Short, for a file that is open keeps its file system from being unmounted. */
 const restMs = 250;
 
+interface Resting {
+  readonly lock: FileLock;
+  readonly since: number;
+  /** Of who let it rest: the sweep that removes it runs for all. */
+  readonly share: Share;
+}
+
 export class WarmLocks {
-  readonly #resting = new Map<string, { readonly lock: FileLock; readonly since: number }>();
+  readonly #resting = new Map<string, Resting>();
   /** Those that are being removed: until they are, the file is locked by ourselves. */
   readonly #leaving = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
@@ -38,7 +46,7 @@ export class WarmLocks {
       release: async ({ last }) => {
         // Another descriptor may rest already, of a holder that ended while this one was opening the file.
         if (last || this.#resting.has(path) || !lock.rest()) return lock.release();
-        this.#resting.set(path, { lock, since: performance.now() });
+        this.#resting.set(path, { lock, since: performance.now(), share: currentShare() });
         this.#timer ??= setTimeout(() => this.#sweep(), restMs).unref();
       },
     };
@@ -55,7 +63,7 @@ export class WarmLocks {
     const there = this.#resting.get(path);
     if (!there) return;
     this.#resting.delete(path);
-    const gone = there.lock.release().finally(() => this.#leaving.delete(path));
+    const gone = inShare(there.share, () => there.lock.release()).finally(() => this.#leaving.delete(path));
     this.#leaving.set(path, gone);
   }
 }

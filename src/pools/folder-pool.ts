@@ -2,9 +2,10 @@
  * What every pool that keeps its entries in a folder has in common: the shelves, the promises, pages, deletion in the
  * background and the clean-up after a crash. A backend adds the bytes.
  */
-import { access, constants, opendir, readdir, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
 import { join } from "node:path";
 import { Replacement, sweepTemporaries } from "../host/files.ts";
+import { access, opendir, readdir, writeFile } from "../host/fs.ts";
 import { keepSpareLocks, lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";

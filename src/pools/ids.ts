@@ -48,6 +48,17 @@ export function formatId(identity: Identity): string {
   return bytes.toString("base64url") + (identity.node === undefined ? "" : `.${identity.node}`);
 }
 
+/** Whether the ID begins as all of this pool do: in what the pool's own bytes alone decide. Says nothing of the rest. */
+export function isIdOf(pool: string, id: string): boolean {
+  const known = prefixes.get(pool) ?? Buffer.from(pool, "hex").toString("base64url").slice(0, wholeDigits);
+  prefixes.set(pool, known);
+  return id.startsWith(known);
+}
+
+const prefixes = new Map<string, string>();
+/** Of base64url, 6 bits each. */
+const wholeDigits = Math.floor((poolBytes * 8) / 6);
+
 /** Undefined: this can't be an ID of ours, so what it names is simply absent. */
 export function parseId(id: string): Identity | undefined {
   const encoded = id.slice(0, encodedLength);

@@ -2,9 +2,10 @@
  * The marker makes a folder a pool: its UUID and the nodes whose names its IDs may carry. Only `holdfast pool init`
  * writes it, so that an unmounted disk's empty mount point never becomes a new pool.
  */
-import { chmod, readdir, stat } from "node:fs/promises";
+
 import { join } from "node:path";
 import { createExclusively, writeDurably } from "../host/files.ts";
+import { chmod, readdir, stat } from "../host/fs.ts";
 import { newPoolUuid } from "./ids.ts";
 import { Problem } from "./problem.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";

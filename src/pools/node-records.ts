@@ -4,9 +4,9 @@
  * shared pool a controller elsewhere reads them to learn whether a node has let go.
  */
 import { readFileSync, statSync } from "node:fs";
-import { readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Replacement, settleDirectories, syncDirectory } from "../host/files.ts";
+import { readdir, unlink } from "../host/fs.ts";
 import { createNote, isJson, newestNote, rewriteNote, slotted } from "./note-file.ts";
 import { encodeRecord, hasCode, isRecent, noteRecent, RecordReader, readIfThere, readLocal } from "./record.ts";
 import { makeFolder } from "./shelf.ts";

@@ -1,7 +1,8 @@
 /** A request to a node, seen by who asked: waited for, answered or taken back. See requests.ts. */
-import { readdir, unlink } from "node:fs/promises";
+
 import { dirname, join } from "node:path";
 import { syncDirectory } from "../host/files.ts";
+import { readdir, unlink } from "../host/fs.ts";
 import { lockData } from "../host/locks.ts";
 import { hasCode, RecordReader, readIfThere } from "./record.ts";
 

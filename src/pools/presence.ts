@@ -7,9 +7,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, constants, fstatSync } from "node:fs";
-import { readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { NotPlainFile, openFile } from "../host/files.ts";
+import { readdir, stat, unlink } from "../host/fs.ts";
 import { type FileLock, isLocked, lockFile } from "../host/locks.ts";
 import { namingNow } from "../host/system-error.ts";
 import { hasCode } from "./record.ts";

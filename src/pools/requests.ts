@@ -9,9 +9,9 @@
  * time of a file that is made for the purpose less the time of the request. Nodes' clocks are never compared.
  */
 import { constants } from "node:fs";
-import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { closeFile, createDurably, openFile, temporaryBeside, writeDurably } from "../host/files.ts";
+import { lstat, readdir, unlink } from "../host/fs.ts";
 import { newNonce } from "./ids.ts";
 import { encodeNode } from "./node-records.ts";
 import { type Answer, drop, locked, namesIn, Pending } from "./pending.ts";

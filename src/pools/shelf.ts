@@ -5,7 +5,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { type BigIntStats, closeSync, constants, existsSync, lstatSync } from "node:fs";
-import { lstat, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   createDurably,
@@ -16,7 +15,9 @@ import {
   syncFile,
   writeDurably,
 } from "../host/files.ts";
+import { lstat, mkdir, readdir, rename, rmdir, unlink } from "../host/fs.ts";
 import { listMounts } from "../host/mount-table.ts";
+import { removeTree } from "../host/remove-tree.ts";
 import { naming } from "../host/system-error.ts";
 import { together } from "../host/together.ts";
 import type { Key } from "./pool.ts";
@@ -93,7 +94,7 @@ export async function discardAside(aside: Aside): Promise<void> {
   if (await removedAtOnce(aside.path)) return;
   const mount = (await listMounts()).find((each) => each.target.startsWith(`${aside.path}/`));
   if (mount) throw new Error(`something is mounted at ${mount.target}, so ${aside.path} is left as it is`);
-  await rm(aside.path, { recursive: true, force: true });
+  await removeTree(aside.path);
 }
 
 /**

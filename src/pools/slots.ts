@@ -2,8 +2,9 @@
  * The configured pools. One whose disk is not there does not stop the others: its slot stays closed, says why, and is
  * tried again with the next call.
  */
-import { stat } from "node:fs/promises";
+import { stat } from "../host/fs.ts";
 import { flockStaysLocal } from "../host/locks.ts";
+import { inShare, Share } from "../host/share.ts";
 import { type Backend, isBackend, lacks, type Options } from "./backend.ts";
 import { initPool, readMarker } from "./marker.ts";
 import type { Pool, PoolFeatures } from "./pool.ts";
@@ -76,6 +77,8 @@ function unknownOption(config: PoolConfig, backend: Backend, key: string): PoolC
 
 export class PoolSlot {
   readonly config: PoolConfig;
+  /** Of the threads: what works on this pool runs in it. */
+  readonly share = new Share();
   readonly #backend: Backend;
   readonly #node: string;
   readonly #maxVolumes: number;
@@ -123,7 +126,7 @@ export class PoolSlot {
   /** Throws POOL_UNAVAILABLE, POOL_NEWER, RECORD_DAMAGED; called again it tries again. */
   async pool(): Promise<Pool> {
     if (this.#current) return this.#current;
-    this.#opened ??= this.#open().finally(() => {
+    this.#opened ??= inShare(this.share, () => this.#open()).finally(() => {
       this.#opened = undefined;
     });
     const opened = await this.#opened;

@@ -99,21 +99,24 @@ export class VolumeRules {
     }
   }
 
-  async capacity(asked: {
-    readonly capabilities: readonly Capability[];
-    readonly parameters: Readonly<Record<string, string>>;
-    readonly topology?: Segments;
-  }): Promise<{ available: number; maximum: number; minimum: number }> {
+  async capacity(
+    asked: {
+      readonly capabilities: readonly Capability[];
+      readonly parameters: Readonly<Record<string, string>>;
+      readonly topology?: Segments;
+    },
+    call: Call,
+  ): Promise<{ available: number; maximum: number; minimum: number }> {
     const { pool: name } = parseParameters(asked.parameters);
     const here = this.#context.pools.segments();
     const elsewhere = here && asked.topology && !within(here, asked.topology);
     const pools = elsewhere
       ? []
       : name === undefined
-        ? await this.#context.pools.all()
+        ? await this.#context.pools.all(call)
         : [await this.#context.pools.named(name)];
     const able = pools.filter((pool) => asked.capabilities.every((each) => unsupported(pool, each) === undefined));
-    const figures = await Promise.all(able.map((pool) => pool.capacity()));
+    const figures = await Promise.all(able.map((pool) => this.#context.pools.ask(pool, call, () => pool.capacity())));
     const available = figures.reduce((sum, each) => sum + each.available, 0);
     const maximum = Math.max(0, ...figures.map((each) => each.available));
     const minimum = able.length === 0 ? 0 : Math.min(...able.map((pool) => pool.features.minimumSize));

@@ -28,9 +28,8 @@ export class CreateRules {
     const { name } = request;
     const key = keyOf("volume", wish.pool.uuid, name);
     const asked = JSON.stringify([request, wish.pool.uuid]);
-    // The name is locked in every pool: the same name in two pools at once must not make two volumes.
-    const pools = await this.#context.pools.usable();
-    const lockPaths = pools.map((pool) => pool.lockPath("volume", keyOf("volume", pool.uuid, name))).sort();
+    // In this process the name is one for all pools. Between processes its pool decides, and waits for the disk of no other.
+    const lockPaths = [wish.pool.lockPath("volume", key)];
     const { ledger } = this.#context;
     const label = `name ${shown(name)}`;
     const attempt = (caller: Call) =>
@@ -69,19 +68,19 @@ export class CreateRules {
     call: Call,
     progress: Progress,
   ): Promise<VolumeView> {
-    const pools = await this.#context.pools.usable();
-    const found = await Promise.all(pools.map((pool) => pool.find(keyOf("volume", pool.uuid, request.name), "absent")));
-    for (const [at, pool] of pools.entries()) {
-      const there = found[at];
-      if (!there) continue;
+    const elsewhere = this.#context.inOthers(wish.pool, (pool) =>
+      pool.find(keyOf("volume", pool.uuid, request.name), "absent"),
+    );
+    elsewhere.catch(() => undefined);
+    const there = await wish.pool.find(key, "absent");
+    if (there) {
       if (there.name !== request.name) throw new Problem("INTERNAL", `two names have the key ${there.key}`);
-      const differs = pool === wish.pool ? difference(pool, there, request, wish) : `it is in the pool '${pool.name}'`;
-      if (differs === undefined) return viewOf(this.#context.pools, pool, there);
-      throw new Problem(
-        "NAME_TAKEN",
-        `there is a volume '${request.name}' that was made by a different request: ${differs}`,
-      );
+      const differs = difference(wish.pool, there, request, wish);
+      if (differs === undefined) return viewOf(this.#context.pools, wish.pool, there);
+      throw taken(request.name, differs);
     }
+    const other = await elsewhere;
+    if (other) throw taken(request.name, `it is in the pool '${other.pool.name}'`);
     const source = request.source && (await sourceFor(this.#context.pools, request.source, wish.pool));
     const made: NewVolume = {
       key,
@@ -120,6 +119,10 @@ export class CreateRules {
       { goesOn: true },
     );
   }
+}
+
+function taken(name: string, differs: string): Problem {
+  return new Problem("NAME_TAKEN", `there is a volume '${name}' that was made by a different request: ${differs}`);
 }
 
 /**

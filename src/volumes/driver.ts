@@ -1,4 +1,5 @@
 /** Puts the rules together over the configured pools. */
+import { inShare } from "../host/share.ts";
 import type { Log } from "../observe/log.ts";
 import { eachApart } from "../pools/each-apart.ts";
 import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
@@ -6,21 +7,33 @@ import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
 import { checkTogether, loadBackend, type PoolConfig, PoolSlot } from "../pools/slots.ts";
 import { Answering } from "./answering.ts";
-import type { Call, ControllerRules, Features, NodeRules, PublishRequest, Readiness, StageRequest } from "./api.ts";
+import { Bystanders } from "./answers.ts";
+import type {
+  Call,
+  ControllerRules,
+  CreateVolumeRequest,
+  Features,
+  NodeRules,
+  Page,
+  PublishRequest,
+  Readiness,
+  StageRequest,
+} from "./api.ts";
 import { Asking } from "./asking.ts";
 import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
 import { VolumeRules } from "./controller.ts";
 import { CreateRules } from "./creating.ts";
 import { EphemeralRules } from "./ephemeral.ts";
-import { explain } from "./explain.ts";
 import { forceDetach } from "./force-detach.ts";
 import { isEphemeral } from "./inline-attributes.ts";
 import { Ledger } from "./ledger.ts";
 import { OwnPlaces } from "./own-places.ts";
 import { PoolSet } from "./pool-set.ts";
 import { PublishRules } from "./publishing.ts";
+import { serve } from "./serving.ts";
 import { SnapshotRules } from "./snapshots.ts";
+import { idOfSource } from "./sources.ts";
 import { StageRules } from "./staging.ts";
 import { paged } from "./tokens.ts";
 import { UseRules } from "./using.ts";
@@ -59,6 +72,10 @@ export interface Driver {
 /** Milliseconds that the answers to controllers elsewhere get when the work is over. */
 const answerMs = 1_000;
 
+/** Milliseconds that a pool gets to open before the start goes on without it, and to say whether it can be used. */
+const openWithinMs = 5_000;
+const readyWithinMs = 2_500;
+
 /** Throws PoolConfigError for what the configuration has wrong; a pool whose disk is missing is no error here. */
 export async function openDriver(options: DriverOptions): Promise<Driver> {
   if (options.initPools) for (const pool of options.pools) await makeFolder(pool.path);
@@ -70,68 +87,82 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
     slots.push(slot);
   }
   const pools = new PoolSet(slots, options.nodeId, options.driverName);
-  for (const slot of slots) {
-    await slot.pool().catch((error: unknown) => {
-      options.log.error({ pool: slot.config.name, error }, "the pool can't be used; its calls fail until it can");
-    });
-  }
+  for (const slot of slots) await opened(slot, options.log);
+  const ready = new Bystanders(readyWithinMs, options.log);
   const context = new Context(pools, new Ledger(), options.log, options.opensVolumes);
   const answering = new Answering(context, new CreateRules(context), new SnapshotRules(context));
   const watch = options.opensVolumes === false ? () => undefined : (pool: Pool) => answering.watch(pool);
   return {
     controller: controllerRules(context, slots, options),
     node: nodeRules(context, slots, options),
-    readiness: { ready: () => readiness(slots) },
+    readiness: { ready: () => readiness(slots, ready) },
     start: () => recover(context, slots, watch),
     forceDetach: (id, call, how = {}) => forceDetach(context, id, call, how.unfenced ?? false),
     stop: async (graceMs) => {
       answering.stop();
       await context.ledger.stop(graceMs);
       await answering.ended(answerMs);
-      for (const slot of slots) await slot.current?.stop();
+      await Promise.all(slots.map((slot) => inShare(slot.share, async () => slot.current?.stop())));
     },
   };
 }
 
+/** Or not in time: its disk may not answer, and the others are not to wait for that. */
+async function opened(slot: PoolSlot, log: Log): Promise<void> {
+  const { name } = slot.config;
+  const late = new Promise<void>((_resolve, reject) => {
+    const why = new Problem("POOL_UNAVAILABLE", `the pool '${name}' did not open within ${openWithinMs} ms`);
+    setTimeout(() => reject(why), openWithinMs).unref();
+  });
+  await Promise.race([slot.pool(), late]).catch((error: unknown) => {
+    log.error({ pool: name, error }, "the pool can't be used; its calls fail until it can");
+  });
+}
+
 function controllerRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): ControllerRules {
+  const { pools } = context;
   const asking = new Asking(context);
   const creating = new CreateRules(context, asking);
   const volumes = new VolumeRules(context);
   const snapshots = new SnapshotRules(context, asking);
   const attaching = new AttachRules(context);
+  const of = (id: string) => pools.shareOf(id);
+  const forNew = ({ parameters, source }: CreateVolumeRequest) =>
+    parameters["pool"] === undefined && source ? of(idOfSource(source)) : pools.shareNamed(parameters["pool"]);
+  const listed = async (page: Page, call: Call) =>
+    paged(
+      await pools.all(call),
+      page,
+      (pool, after, max) => pools.ask(pool, call, () => withoutEphemeral(pool.list(after, max))),
+      (pool, volume) => viewOf(pools, pool, volume),
+    );
+  // Those that ask several pools ask each in its own share.
   return {
-    features: { ...featuresOf(slots, context.pools.shared), expandsOnNode: options.controllerExpansion === false },
-    create: (request, call) => explained(creating.create(request, call), call),
-    remove: (id, call) => explained(volumes.remove(id, call), call),
-    get: (id, call) => explained(volumes.get(id), call),
-    list: (page, call) => {
-      const read = async () =>
-        paged(
-          await context.pools.all(),
-          page,
-          (pool, after, max) => withoutEphemeral(pool.list(after, max)),
-          (pool, volume) => viewOf(context.pools, pool, volume),
-        );
-      return explained(read(), call);
-    },
-    validate: (id, asked, call) => explained(volumes.validate(id, asked), call),
-    capacity: (asked, call) => explained(volumes.capacity(asked), call),
-    attach: (asked, call) => explained(attaching.attach(asked, call), call),
-    detach: (asked, call) => explained(attaching.detach(asked, call), call),
-    expand: (asked, call) => explained(volumes.expand(asked, call), call),
-    createSnapshot: (asked, call) => explained(snapshots.create(asked, call), call),
-    removeSnapshot: (id, call) => explained(snapshots.remove(id, call), call),
-    getSnapshot: (id, call) => explained(snapshots.get(id), call),
-    listSnapshots: (asked, call) => explained(snapshots.list(asked), call),
+    features: { ...featuresOf(slots, pools.shared), expandsOnNode: options.controllerExpansion === false },
+    create: (request, call) => serve(forNew(request), call, () => creating.create(request, call)),
+    remove: (id, call) => serve(of(id), call, () => volumes.remove(id, call)),
+    get: (id, call) => serve(of(id), call, () => volumes.get(id)),
+    list: (page, call) => serve(undefined, call, () => listed(page, call)),
+    validate: (id, asked, call) => serve(of(id), call, () => volumes.validate(id, asked)),
+    capacity: (asked, call) => serve(undefined, call, () => volumes.capacity(asked, call)),
+    attach: (asked, call) => serve(of(asked.id), call, () => attaching.attach(asked, call)),
+    detach: (asked, call) => serve(of(asked.id), call, () => attaching.detach(asked, call)),
+    expand: (asked, call) => serve(of(asked.id), call, () => volumes.expand(asked, call)),
+    createSnapshot: (asked, call) => serve(of(asked.sourceVolumeId), call, () => snapshots.create(asked, call)),
+    removeSnapshot: (id, call) => serve(of(id), call, () => snapshots.remove(id, call)),
+    getSnapshot: (id, call) => serve(of(id), call, () => snapshots.get(id)),
+    listSnapshots: (asked, call) => serve(of(asked.snapshotId ?? ""), call, () => snapshots.list(asked, call)),
   };
 }
 
 function nodeRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): NodeRules {
+  const { pools } = context;
   const places = new OwnPlaces(slots.map((slot) => slot.config.path));
   const staging = new StageRules(context);
   const publishing = new PublishRules(context);
   const using = new UseRules(context, options.controllerExpansion === false);
   const ephemeral = new EphemeralRules(context, staging);
+  const of = (id: string) => pools.shareOf(id);
   const stage = async (request: StageRequest, call: Call) => {
     places.refuse("staging_target_path", request.stagingPath);
     await staging.stage(request, call);
@@ -144,19 +175,21 @@ function nodeRules(context: Context, slots: readonly PoolSlot[], options: Driver
     places.refuse("target_path", request.targetPath);
     await (isEphemeral(request.context) ? ephemeral : publishing).publish(request, call);
   };
+  const toPublish = ({ id, context }: PublishRequest) =>
+    isEphemeral(context) ? pools.shareNamed(context["pool"]) : of(id);
   const unpublish = async (asked: { readonly id: string; readonly targetPath: string }, call: Call) => {
     places.refuse("target_path", asked.targetPath);
     if (!(await ephemeral.unpublish(asked, call))) await publishing.unpublish(asked, call);
   };
   return {
-    stage: (request, call) => explained(stage(request, call), call),
-    unstage: (asked, call) => explained(unstage(asked, call), call),
-    publish: (request, call) => explained(publish(request, call), call),
-    unpublish: (asked, call) => explained(unpublish(asked, call), call),
-    stats: (asked, call) => explained(using.stats(asked), call),
-    expand: (asked, call) => explained(using.expand(asked, call), call),
+    stage: (request, call) => serve(of(request.id), call, () => stage(request, call)),
+    unstage: (asked, call) => serve(of(asked.id), call, () => unstage(asked, call)),
+    publish: (request, call) => serve(toPublish(request), call, () => publish(request, call)),
+    unpublish: (asked, call) => serve(of(asked.id), call, () => unpublish(asked, call)),
+    stats: (asked, call) => serve(of(asked.id), call, () => using.stats(asked)),
+    expand: (asked, call) => serve(of(asked.id), call, () => using.expand(asked, call)),
     info: () => {
-      const topology = context.pools.segments();
+      const topology = pools.segments();
       return { nodeId: options.nodeId, maxVolumes: options.maxVolumes, ...(topology ? { topology } : {}) };
     },
   };
@@ -174,23 +207,33 @@ function featuresOf(slots: readonly PoolSlot[], shared: boolean): Features {
   };
 }
 
-async function readiness(slots: readonly PoolSlot[]): Promise<string | undefined> {
+/** Ready where one pool can be used, whether the others answer or not. */
+function readiness(slots: readonly PoolSlot[], bystanders: Bystanders): Promise<string | undefined> {
   const reasons: string[] = [];
-  for (const slot of slots) {
-    try {
-      const reason = await (await slot.pool()).unavailable();
-      if (reason === undefined) return undefined;
-      reasons.push(reason);
-    } catch (error) {
-      reasons.push(Problem.from(error).message);
+  return new Promise((resolve) => {
+    for (const slot of slots) {
+      void reasonOf(slot, bystanders).then((reason) => {
+        if (reason === undefined) resolve(undefined);
+        else if (reasons.push(reason) === slots.length) resolve(reasons.join("; "));
+      });
     }
+  });
+}
+
+/** Undefined: the pool can be used. */
+async function reasonOf(slot: PoolSlot, bystanders: Bystanders): Promise<string | undefined> {
+  try {
+    const answer = await bystanders.ask(slot, async (pool) => ({ reason: await pool.unavailable() }));
+    return answer ? answer.reason : `the pool '${slot.config.name}' does not answer`;
+  } catch (error) {
+    return Problem.from(error).message;
   }
-  return reasons.join("; ");
 }
 
 /** Also of a pool whose disk comes later. */
 function recover(context: Context, slots: readonly PoolSlot[], watch: (pool: Pool) => void): void {
-  for (const slot of slots) slot.whenOpened((pool) => void recoverPool(context, pool, watch));
+  for (const slot of slots)
+    slot.whenOpened((pool) => void inShare(slot.share, () => recoverPool(context, pool, watch)));
 }
 
 async function recoverPool(context: Context, pool: Pool, watch: (pool: Pool) => void): Promise<void> {
@@ -224,13 +267,4 @@ async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
 async function withoutEphemeral(page: Promise<KeyedPage<Volume>>): Promise<KeyedPage<Volume>> {
   const { entries, ...rest } = await page;
   return { entries: entries.filter((volume) => !volume.ephemeral), ...rest };
-}
-
-/** Whatever is thrown leaves as a problem of the catalogue. */
-async function explained<T>(work: Promise<T>, call: Call): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw explain(error, call.signal);
-  }
 }

@@ -5,8 +5,8 @@
  * finished by its repeat, and an unpublish removes what a publish began.
  */
 import { closeSync, existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { readdir } from "../host/fs.ts";
 import { makeTargetDirectory } from "../host/paths.ts";
 import { keyOf, newNonce, parseId } from "../pools/ids.ts";
 import type { NewVolume, Pool, Volume } from "../pools/pool.ts";

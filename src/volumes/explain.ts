@@ -57,11 +57,16 @@ function named(message: string, subject: string | undefined): string {
 
 /** The answer for a caller that does not wait any more. */
 export function cancelled(signal: AbortSignal, doing?: string): Problem {
-  const timedOut = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
+  const { reason } = signal;
+  const timedOut = reason instanceof Problem ? reason.kind === "timedOut" : isTimeout(reason);
   const was = doing === undefined ? "" : `, while ${doing}`;
   return timedOut
     ? new Problem("CALL_TIMED_OUT", `the caller's deadline passed${was}`)
     : new Problem("CALL_CANCELLED", `the caller went away${was}`);
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
 }
 
 function isAbort(error: unknown): boolean {

@@ -6,6 +6,7 @@
 import { hash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { lockFile } from "../host/locks.ts";
+import { currentShare, inShare, type Share } from "../host/share.ts";
 import { type WarmLock, WarmLocks } from "../host/warm-locks.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -20,6 +21,8 @@ export interface Subject {
   readonly label: string;
   /** The files that decide between processes, in an order that all keep; none: nothing outside this process can conflict. */
   readonly lockPaths: readonly string[];
+  /** Whose threads its operations use; absent: those of whoever runs them. */
+  readonly share?: Share | undefined;
   /** The files lie on file systems of this machine, so that looking at one that is open waits for nobody. */
   readonly local?: boolean;
 }
@@ -76,6 +79,8 @@ export class Ledger {
     options: RunOptions = {},
   ): Promise<T> {
     if (this.#stopping) throw new Problem("STOPPING", "the driver is stopping and takes no new operations");
+    // While it waited for a disk its caller may have left.
+    if (call.signal.aborted) throw cancelled(call.signal, `waiting for the ${subject.label}`);
     const digest = hash("sha256", `${call.rpc}\0${request}`);
     const there = this.#running.get(subject.key);
     if (there) {
@@ -148,8 +153,7 @@ export class Ledger {
         }
       },
     };
-    // Begun in a later turn, so that `running` is in place before the work says anything.
-    const outcome = Promise.resolve().then(async () => {
+    const whole = async () => {
       try {
         for (const path of subject.lockPaths) {
           const lock = await this.#lock(subject, path);
@@ -165,7 +169,9 @@ export class Ledger {
         running.over = true;
         this.#running.delete(subject.key);
       }
-    });
+    };
+    // Begun in a later turn, so that `running` is in place before the work says anything.
+    const outcome = inShare(subject.share ?? currentShare(), () => Promise.resolve().then(whole));
     const running: Running = {
       call,
       request,

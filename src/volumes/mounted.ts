@@ -1,6 +1,6 @@
 /** Whether what is at a path is this volume: asked of the kernel, by device and inode numbers, never by a path it prints. */
 import { type BigIntStats, closeSync, statSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { stat } from "../host/fs.ts";
 import { type Mount, mountAt, openMountAt } from "../host/mount-at.ts";
 import { listMounts, type MountLine, mountOf } from "../host/mount-table.ts";
 import type { StageRecord } from "../pools/node-records.ts";

@@ -1,9 +1,11 @@
 /** The configured pools, and which of them an ID, a name or a request belongs to. */
-import { formatId, type Identity, keyOf, parseId } from "../pools/ids.ts";
+import { inShare, type Share } from "../host/share.ts";
+import { formatId, type Identity, isIdOf, keyOf, parseId } from "../pools/ids.ts";
 import type { Pool, Snapshot, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import type { PoolSlot } from "../pools/slots.ts";
-import type { Segments } from "./api.ts";
+import { asked } from "./answers.ts";
+import type { Call, Segments } from "./api.ts";
 
 export class PoolSet {
   readonly node: string;
@@ -22,15 +24,40 @@ export class PoolSet {
     return this.#slots.map((slot) => slot.config.name);
   }
 
-  /** Every pool; throws POOL_UNAVAILABLE where one is missing: what is in it can't be known. */
-  all(): Promise<Pool[]> {
-    return Promise.all(this.#slots.map((slot) => slot.pool()));
+  get slots(): readonly PoolSlot[] {
+    return this.#slots;
   }
 
-  /** Those that can be used now. */
-  async usable(): Promise<Pool[]> {
-    const pools = await Promise.all(this.#slots.map((slot) => slot.pool().catch(() => undefined)));
-    return pools.filter((pool) => pool !== undefined);
+  /** Every pool; throws POOL_UNAVAILABLE where one is missing or does not answer: what is in it can't be known. */
+  all(call: Call): Promise<Pool[]> {
+    return Promise.all(this.#slots.map((slot) => asked(slot, call, async (pool) => pool)));
+  }
+
+  /** In the share of the pool, and within its caller's time: see `asked`. */
+  ask<T>(pool: Pool, call: Call, question: () => Promise<T>): Promise<T> {
+    const slot = this.#slots.find((each) => each.current === pool);
+    return slot ? asked(slot, call, question) : question();
+  }
+
+  /** The share of an ID's pool; absent: none of the pools that were opened has it. */
+  shareOf(id: string): Share | undefined {
+    return this.#slots.find(({ current }) => current && isIdOf(current.uuid, id))?.share;
+  }
+
+  /** The share of the pool that a request names, or of the only one. */
+  shareNamed(name: string | undefined): Share | undefined {
+    const [only, ...others] = this.#slots;
+    if (name === undefined) return others.length === 0 ? only?.share : undefined;
+    return this.#slots.find((each) => each.config.name === name)?.share;
+  }
+
+  shareIn(pool: Pool): Share | undefined {
+    return this.#slots.find((each) => each.current === pool)?.share;
+  }
+
+  /** Runs `work` in the share of the pool. */
+  within<T>(pool: Pool, work: () => T): T {
+    return inShare(this.shareIn(pool), work);
   }
 
   /** The pool that a request names, or the only one. Throws PARAMETER_UNKNOWN. */
@@ -53,7 +80,9 @@ export class PoolSet {
     const identity = parseId(id);
     if (!identity) return undefined;
     const missing: unknown[] = [];
-    for (const slot of this.#slots) {
+    // One that is not open yet may not answer, and must not be waited for where another one is meant.
+    const known = this.#slots.find(({ current }) => current?.uuid === identity.pool);
+    for (const slot of known ? [known] : this.#slots) {
       try {
         const pool = await slot.pool();
         if (pool.uuid !== identity.pool) continue;
@@ -85,14 +114,21 @@ export class PoolSet {
   /** An ephemeral volume, by the orchestrator's own ID of it. Throws POOL_UNAVAILABLE where it may be in a pool that is missing. */
   async ephemeral(id: string): Promise<{ readonly pool: Pool; readonly volume: Volume } | undefined> {
     if (this.shared || parseId(id)) return undefined;
-    const missing: unknown[] = [];
-    for (const slot of this.#slots) {
-      const pool = await slot.pool().catch((error: unknown) => void missing.push(error));
-      const volume = await pool?.find(keyOf("ephemeral", pool.uuid, id));
-      if (pool && volume?.ephemeral) return { pool, volume };
+    const looks = this.#slots.map((slot) =>
+      inShare(slot.share, async () => {
+        const pool = await slot.pool();
+        const volume = await pool.find(keyOf("ephemeral", pool.uuid, id));
+        return volume?.ephemeral ? { pool, volume } : undefined;
+      }),
+    );
+    // The first that has it: where it is not, a disk may not answer.
+    const found = looks.map(async (look) => (await look) ?? Promise.reject(new Error("not here")));
+    try {
+      return await Promise.any(found);
+    } catch {
+      await Promise.all(looks);
+      return undefined;
     }
-    if (missing.length > 0) throw missing[0];
-    return undefined;
   }
 
   /** Throws VOLUME_NOT_FOUND. */

@@ -1,7 +1,7 @@
 /** A staged volume at its target paths: bind mounts of the staging path, or of the raw device. */
 import { closeSync } from "node:fs";
-import { lstat } from "node:fs/promises";
 import { setReadOnly } from "../host/device-writes.ts";
+import { lstat } from "../host/fs.ts";
 import { mountAt } from "../host/mount-at.ts";
 import { bind, unmount } from "../host/mounts.ts";
 import { O_PATH, openWithoutSymlinks, removeEmptyDirectory, removeTarget, TargetPlace } from "../host/paths.ts";

@@ -55,7 +55,7 @@ export class SnapshotRules {
     call: Call,
   ): Promise<SnapshotView> {
     const { ledger } = this.#context;
-    const there = await this.#find(asked.name);
+    const there = await this.#find(asked.name, asked.sourceVolumeId);
     if (there) return this.#same(there, asked.sourceVolumeId);
     const { pool, volume } = await this.#context.pools.theVolume(asked.sourceVolumeId);
     if (!pool.features.snapshots) throw new Problem("FEATURE_ABSENT", `the pool '${pool.name}' has no snapshots`);
@@ -120,6 +120,7 @@ export class SnapshotRules {
 
   async list(
     asked: Page & { readonly snapshotId?: string; readonly sourceVolumeId?: string },
+    call: Call,
   ): Promise<Paged<SnapshotView>> {
     if (asked.snapshotId) {
       const found = await unlessForeign(() => this.#context.pools.snapshot(asked.snapshotId ?? ""));
@@ -129,15 +130,24 @@ export class SnapshotRules {
     }
     const { sourceVolumeId } = asked;
     const read = sourceVolumeId ? ofSource(sourceVolumeId) : everySnapshot;
-    return paged(await this.#context.pools.all(), asked, read, (pool, snapshot) => this.#view(pool, snapshot));
+    const { pools } = this.#context;
+    return paged(
+      await pools.all(call),
+      asked,
+      (pool, after, max) => pools.ask(pool, call, () => read(pool, after, max)),
+      (pool, snapshot) => this.#view(pool, snapshot),
+    );
   }
 
-  async #find(name: string): Promise<{ pool: Pool; snapshot: Snapshot } | undefined> {
-    for (const pool of await this.#context.pools.usable()) {
-      const snapshot = await pool.findSnapshot(keyOf("snapshot", pool.uuid, name));
-      if (snapshot) return { pool, snapshot };
-    }
-    return undefined;
+  /** In the source's pool, which decides; else in one of the others that answer. */
+  async #find(name: string, sourceId: string): Promise<{ pool: Pool; snapshot: Snapshot } | undefined> {
+    const look = (each: Pool) => each.findSnapshot(keyOf("snapshot", each.uuid, name));
+    // Whose source is wrong is told so where the source is looked for.
+    const pool = (await unlessForeign(() => this.#context.pools.locate(sourceId)))?.pool;
+    const snapshot = pool && (await look(pool));
+    if (snapshot) return { pool, snapshot };
+    const other = await this.#context.inOthers(pool, look);
+    return other && { pool: other.pool, snapshot: other.found };
   }
 
   #same(there: { pool: Pool; snapshot: Snapshot }, sourceVolumeId: string): SnapshotView {

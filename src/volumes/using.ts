@@ -28,6 +28,10 @@ export class UseRules {
   async stats(asked: { readonly id: string; readonly path: string }): Promise<readonly Usage[]> {
     const { pools } = this.#context;
     const { pool, volume } = (await pools.ephemeral(asked.id)) ?? (await pools.theVolume(asked.id));
+    return pools.within(pool, () => this.#stats(pool, volume, asked));
+  }
+
+  async #stats(pool: Pool, volume: Volume, asked: { readonly path: string }): Promise<readonly Usage[]> {
     const record = await this.#at(pool, volume, asked.path);
     if (record.access === "block") {
       const place = await pool.opened(volume);

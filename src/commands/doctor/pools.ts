@@ -8,8 +8,20 @@ import { readMarker } from "../../pools/marker.ts";
 import { Problem } from "../../pools/problem.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
 
-export async function poolFindings(pool: PoolConfig, nodeId: string): Promise<Finding[]> {
+/** Milliseconds after which a disk that has not answered is said to hang. */
+const patienceMs = 5_000;
+
+export function poolFindings(pool: PoolConfig, nodeId: string): Promise<Finding[]> {
   const what = `pool ${pool.name}`;
+  const silent = new Promise<Finding[]>((resolve) => {
+    const told = `${pool.path} does not answer`;
+    const fix = "see why its disk hangs: dmesg names a device that does, and processes in state D wait for it";
+    setTimeout(() => resolve([error(what, told, fix)]), patienceMs).unref();
+  });
+  return Promise.race([findings(what, pool, nodeId), silent]);
+}
+
+async function findings(what: string, pool: PoolConfig, nodeId: string): Promise<Finding[]> {
   try {
     const path = await realpath(pool.path);
     return [await marked(what, pool, nodeId), ...(await fileSystem(what, pool, path))];
@@ -55,19 +67,19 @@ async function marked(what: string, pool: PoolConfig, nodeId: string): Promise<F
 async function fileSystem(what: string, pool: PoolConfig, path: string): Promise<Finding[]> {
   const mount = mountOf(path, await listMounts());
   const type = mount?.fsType ?? "unknown";
-  const findings: Finding[] = [];
+  const found: Finding[] = [];
   const { total, available } = await filesystemSpace(path);
   const room = `${type}, ${formatSize(available)} free of ${formatSize(total)}`;
   if (mount?.options.split(",").includes("ro")) {
     return [error(what, `${mount.target} is mounted read-only`, `mount -o remount,rw ${mount.target}`)];
   }
-  findings.push(
+  found.push(
     available < total / 20
       ? warning(what, room, "it is nearly full: delete volumes or snapshots, or enlarge the disk")
       : ok(what, room),
   );
   if (pool.backend === "image") {
-    findings.push(
+    found.push(
       (await reflinks(path))
         ? ok(what, "reflinks: snapshots and clones take constant time and no space")
         : warning(what, `no reflinks on ${type}: snapshots and clones are copies`, "put the pool on xfs or btrfs"),
@@ -75,8 +87,8 @@ async function fileSystem(what: string, pool: PoolConfig, path: string): Promise
   }
   const local = pool.shared ? await flockStaysLocal(path) : undefined;
   if (local !== undefined)
-    findings.push(
+    found.push(
       error(what, `locks do not reach the other nodes: ${local}`, "mount it so that flock reaches the server"),
     );
-  return findings;
+  return found;
 }

@@ -1,10 +1,9 @@
 /** btrfs on one device, with btrfs-progs. Offsets as in struct btrfs_super_block, which stands at 64 KiB. */
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
 import { CommandError } from "../command.ts";
 import { readHead } from "../device.ts";
 import { closeFile, openFile, syncFile } from "../files.ts";
-import { mayHang } from "../lane.ts";
+import { access } from "../fs.ts";
 import { ioctlBuffer } from "../native.ts";
 import { deviceSize } from "../stats.ts";
 import { isSystemError } from "../system-error.ts";
@@ -105,7 +104,7 @@ export class BtrfsFilesystem implements Filesystem {
         fd,
         BTRFS_IOC_RESIZE,
         argument,
-        mayHang,
+        "mayHang",
       );
     } catch (error) {
       // EINVAL also when there is nothing to add.

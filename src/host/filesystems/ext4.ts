@@ -3,7 +3,6 @@ import { constants } from "node:fs";
 import { CommandError } from "../command.ts";
 import { readHead } from "../device.ts";
 import { closeFile, openFile, syncFile } from "../files.ts";
-import { mayHang } from "../lane.ts";
 import { ioctlBuffer } from "../native.ts";
 import { deviceSize } from "../stats.ts";
 import { isSystemError, SystemError } from "../system-error.ts";
@@ -129,7 +128,7 @@ export class Ext4Filesystem implements Filesystem {
     const argument = Buffer.alloc(8);
     argument.writeBigUInt64LE(BigInt(blocks));
     try {
-      await ioctlBuffer({ syscall: "ioctl(EXT4_IOC_RESIZE_FS)" }, fd, EXT4_IOC_RESIZE_FS, argument, mayHang);
+      await ioctlBuffer({ syscall: "ioctl(EXT4_IOC_RESIZE_FS)" }, fd, EXT4_IOC_RESIZE_FS, argument, "mayHang");
     } catch (error) {
       if (!(error instanceof SystemError) || !isSystemError(error, "EPERM")) throw error;
       const doing = `grow the mounted ext4 at ${mountPath}`;

@@ -1,9 +1,9 @@
 /** What the file systems have in common: options, results, and the care before mkfs. */
-import { closeSync, constants, fsync, write } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, constants } from "node:fs";
 import { type CommandError, type Output, run } from "../command.ts";
 import { isZeros, untilUnused } from "../device.ts";
 import { closeFile, openFile } from "../files.ts";
+import { syncDescriptor, writeBytes } from "../fs.ts";
 import { type DetachedMount, type FilesystemMount, mountDetached } from "../mounts.ts";
 import { naming } from "../system-error.ts";
 import { headBytes, probe, readSignatureHead } from "./probe.ts";
@@ -90,7 +90,7 @@ export async function runDurably(
   const keeps = options.fd ?? (await openFile(device, constants.O_RDONLY));
   try {
     await runKeeping(keeps, program, [...args, device], options, undefined);
-    await naming(device, fsyncDescriptor(keeps));
+    await naming(device, syncDescriptor(keeps));
   } finally {
     if (options.fd === undefined) closeSync(keeps); // not the last one, which would wait for what was written
   }
@@ -117,9 +117,6 @@ export function words(output: { readonly stdout: string; readonly stderr: string
     .slice(-1000);
 }
 
-const fsyncDescriptor = promisify(fsync);
-const writeBytes = promisify(write);
-
 /**
  * Before mkfs: a half-made file system of ours is wiped, so that mkfs need not be told to force anything; other content
  * is refused. Afterwards the device looks blank.
@@ -135,7 +132,7 @@ export async function prepareForFormat(device: string, options: Pick<FormatOptio
     const { length } = head;
     const { bytesWritten } = await writeBytes(fd, Buffer.alloc(length), 0, length, 0);
     if (bytesWritten !== length) throw new Error(`${device}: could not wipe its first ${headBytes} bytes`);
-    await fsyncDescriptor(fd);
+    await syncDescriptor(fd);
   } finally {
     await closeFile(fd);
   }

@@ -3,7 +3,6 @@ import { constants } from "node:fs";
 import { CommandError } from "../command.ts";
 import { readHead } from "../device.ts";
 import { closeFile, openFile, syncFile } from "../files.ts";
-import { mayHang } from "../lane.ts";
 import { ioctlBuffer } from "../native.ts";
 import { deviceSize } from "../stats.ts";
 import { isSystemError } from "../system-error.ts";
@@ -100,7 +99,7 @@ export class XfsFilesystem implements Filesystem {
     const fd = await openFile(mountPath, constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       const about = { syscall: "ioctl(XFS_IOC_FSGROWFSDATA)", path: mountPath };
-      await ioctlBuffer(about, fd, XFS_IOC_FSGROWFSDATA, argument, mayHang);
+      await ioctlBuffer(about, fd, XFS_IOC_FSGROWFSDATA, argument, "mayHang");
     } finally {
       await closeFile(fd);
     }

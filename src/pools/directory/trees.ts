@@ -2,9 +2,10 @@
  * How volumes are made as directories: plain folders on any file system, subvolumes on btrfs. Subvolumes are copied in
  * one instant, and limited to their size where the file system counts what they use.
  */
-import { mkdir } from "node:fs/promises";
+
 import { join } from "node:path";
 import { filesystemSpace } from "../../host/copies.ts";
+import { mkdir } from "../../host/fs.ts";
 import {
   copySubvolume,
   createSubvolume,

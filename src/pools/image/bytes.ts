@@ -1,15 +1,12 @@
 /** The files behind volumes: made, copied and grown; copies and growth are durable when the call returns (names are the caller's). */
-import { closeSync, constants, ftruncate } from "node:fs";
-import { lstat, stat } from "node:fs/promises";
-import { promisify } from "node:util";
+import { closeSync, constants } from "node:fs";
 import { reflink, sparseCopy } from "../../host/copies.ts";
 import { closeFile, openFile, preallocate, syncFile } from "../../host/files.ts";
+import { lstat, stat, truncate } from "../../host/fs.ts";
 import { naming } from "../../host/system-error.ts";
 import { together } from "../../host/together.ts";
 import { Problem } from "../problem.ts";
 import { hasCode } from "../record.ts";
-
-const truncate = promisify(ftruncate);
 
 /**
  * A file of `size` bytes that reads as zeros; with `thick` its blocks are there. Not yet durable: its aside is synced as a

@@ -3,10 +3,10 @@
  * number; what is remembered here is only where to look first.
  */
 import { type BigIntStats, lstatSync } from "node:fs";
-import { lstat, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { forbidDiscards } from "../../host/discard.ts";
+import { lstat, stat } from "../../host/fs.ts";
 import { isLocked, lockData } from "../../host/locks.ts";
 import { attachLoop, BackingBusy, detachLoop, type LoopDevice, loopName, setCapacity } from "../../host/loop.ts";
 import { findLoops, type LoopStatus, listLoops, loopFile, loopStatus } from "../../host/loop-status.ts";

@@ -2,10 +2,11 @@
  * The image backend: each volume is a sparse raw file that a loop device turns into a disk. On a file system with
  * reflinks (xfs, btrfs) snapshots and clones share blocks and take constant time; elsewhere they are sparse copies.
  */
-import { rename, unlink } from "node:fs/promises";
+
 import { join } from "node:path";
 import { reflinks } from "../../host/copies.ts";
 import { syncDirectory } from "../../host/files.ts";
+import { rename, unlink } from "../../host/fs.ts";
 import { together } from "../../host/together.ts";
 import type { Limits } from "../accounting.ts";
 import { FolderPool, type PoolPlace } from "../folder-pool.ts";

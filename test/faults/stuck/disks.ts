@@ -6,19 +6,20 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CsiError } from "../../../src/csi/client.ts";
-import type { Volume } from "../../../src/csi/gen/csi_pb.ts";
 import { differences, writeFiles } from "../../support/content.ts";
 import type { Usage } from "../../support/orchestrator.ts";
 import { attempt } from "../../support/run.ts";
 import type { Part, Tries } from "../frame/part.ts";
 import { expectWell, vitalsOf } from "../lies/vitals.ts";
+import { Crowd } from "./crowd.ts";
 import { House } from "./house.ts";
 import { again, callsOf, expectUsualPace, impatient } from "./watch.ts";
 
 interface Cause {
   readonly name: string;
-  /** How many calls are made at once to what is stuck, beside a few of other kinds. */
+  /** How many calls are made at once to volumes of the pool that is stuck, beside a few to the volumes in use. */
   readonly crowd: number;
+  readonly sample?: true;
   /** Answers what ends it. */
   readonly begin: (house: House, used: Usage) => Promise<() => Promise<void>>;
 }
@@ -26,7 +27,8 @@ interface Cause {
 const causes: readonly Cause[] = [
   { name: "pool-frozen", crowd: 3, begin: (house) => frozen(house.disk.path) },
   { name: "disk-stopped", crowd: 3, begin: (house) => frozen(house.outer.path) },
-  { name: "disk-stopped-crowd", crowd: 40, begin: (house) => frozen(house.outer.path) },
+  { name: "disk-stopped-crowd", crowd: 48, sample: true, begin: (house) => frozen(house.outer.path) },
+  { name: "pool-frozen-crowd", crowd: 48, begin: (house) => frozen(house.disk.path) },
   { name: "volume-frozen", crowd: 3, begin: (house, used) => frozen(house.seen(used.staging)) },
   { name: "pool-full", crowd: 3, begin: (house) => full(house.disk.path) },
 ];
@@ -36,10 +38,11 @@ export const stuckDisks: readonly Part[] = [
     fault: "stuck",
     pool: "image",
     operation: "disk",
-    sample: false,
+    sample: true,
     seconds: 120,
     run: async (tries: Tries) => {
       for (const cause of causes) {
+        if (tries.sample && !cause.sample) continue;
         await tries.try(cause.name, async () => {
           const scratch = tries.scratch();
           try {
@@ -64,13 +67,14 @@ async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
   await house.fill(idle, "idle");
   const other = await house.create("q", "other");
   await house.fill(other, "other");
-  const pace = () => house.paceOfUse(other);
-  const usual = await pace();
+  const paces = [() => house.paceOfUse(other, 5), () => house.pace("q", 5), () => house.crowdedPace("q", 8)];
+  const usual: number[] = [];
+  for (const pace of paces) usual.push(await pace());
+  const expectUsual = async () => {
+    for (const [at, pace] of paces.entries()) await expectUsualPace(pace, usual[at] ?? 0);
+  };
   const before = vitalsOf(driver);
-  // At the last moment: their locks are still held ready, so that these calls get stuck behind them.
-  const spare: Volume[] = [];
-  for (let index = 0; index < crowd; index += 1)
-    spare.push(await house.create("p", `spare-${index}`, { bytes: 16 * 1024 ** 2 }));
+  const crowded = await Crowd.gather(house, crowd);
   const calls = callsOf(driver);
   const end = await begin(house, place);
   const outcomes: (string | undefined)[] = [];
@@ -92,13 +96,13 @@ async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
       ),
       impatient((options) => controller.listVolumes({}, options)),
       impatient((options) => controller.getCapacity({ parameters: { pool: "p" } }, options)),
-      ...spare.map(({ volumeId }) => impatient((options) => controller.deleteVolume({ volumeId }, options))),
+      ...crowded.calls(),
     ];
     // While they wait, and after.
-    await expectUsualPace(pace, usual);
+    await expectUsual();
     for (const outcome of await Promise.all(all)) outcomes.push(outcome?.code);
     await calls.expectInTime(outcomes.filter((code) => code === "DEADLINE_EXCEEDED").length);
-    await expectUsualPace(pace, usual);
+    await expectUsual();
     held = await impatient((options) => controller.deleteVolume({ volumeId: idle.volumeId }, options));
     if (held?.code === "ABORTED") assert.match(held.message, /NodeStageVolume .*step '.* since .*ago\)/);
   } finally {
@@ -113,7 +117,7 @@ async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
   await again(() => back.release());
   for (const { snapshotId } of (await controller.listSnapshots({})).entries.flatMap(({ snapshot }) => snapshot ?? []))
     await again(() => controller.deleteSnapshot({ snapshotId }));
-  for (const volume of spare) await house.remove(volume);
+  await crowded.settle();
   const listed = (await controller.listVolumes({})).entries.map(({ volume }) => volume?.volumeId);
   assert.ok(listed.includes(used.volumeId), "a volume is gone");
   // One whose delete was not refused at once is on its way.

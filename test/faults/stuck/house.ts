@@ -114,6 +114,13 @@ export class House {
     return times.sort((a, b) => a - b)[Math.floor(count / 2)] ?? 0;
   }
 
+  /** The same of so many lives at once: how long until the last is over. */
+  async crowdedPace(pool: "p" | "q", callers: number): Promise<number> {
+    const began = performance.now();
+    await Promise.all(Array.from({ length: callers }, () => this.pace(pool, 1)));
+    return performance.now() - began;
+  }
+
   /** The same of the uses of one volume, each staged, published and let go. */
   async paceOfUse(volume: Volume, count = 7): Promise<number> {
     const times: number[] = [];
