@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { newestNote } from "../../src/pools/note-file.ts";
 import { writeFiles } from "../support/content.ts";
 import { startDriver } from "../support/driver.ts";
 import { createSnapshot, createVolume, refused, takeVolume } from "../support/orchestrator.ts";
@@ -25,7 +26,7 @@ describe("a damaged file of the pool", () => {
     await driver.kill();
     const notes = join(disk.path, "nodes", node);
     const [note = ""] = readdirSync(notes).map((name) => join(notes, name));
-    const fields = JSON.parse(readFileSync(note, "utf8")) as object;
+    const fields = JSON.parse(newestNote(readFileSync(note, "utf8"))) as object;
     writeFileSync(note, `${JSON.stringify({ ...fields, state: "opening" })}\n`);
     const strange = "0".repeat(32);
     writeFileSync(join(notes, `${strange}.json`), "[]");

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { newestNote } from "../../../src/pools/note-file.ts";
 
 export interface Damage {
   readonly name: string;
@@ -47,7 +48,8 @@ export const things: readonly Damage[] = [
   { name: "link-to-a-folder", put: (path, { sentinel }) => symlinkSync(sentinel, path) },
 ];
 
-const json = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
+/** Also of a note that is written in slots. */
+const json = (text: string): Record<string, unknown> => JSON.parse(newestNote(text)) as Record<string, unknown>;
 
 /** Of one field: what is no value of its kind. */
 function wrong(value: unknown): unknown {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { newestNote } from "../../../src/pools/note-file.ts";
 import type { Seat, World } from "../world.ts";
 import { noteOf } from "./kinds.ts";
 
@@ -25,7 +26,7 @@ export class Halfway {
 
   /** While no driver runs: its note says what it says in the midst of a stage. */
   cutShort(): void {
-    const fields = JSON.parse(readFileSync(this.#note, "utf8")) as object;
+    const fields = JSON.parse(newestNote(readFileSync(this.#note, "utf8"))) as object;
     writeFileSync(this.#note, `${JSON.stringify({ ...fields, state: "opening" })}\n`);
   }
 
