@@ -1,6 +1,6 @@
 /** The table of what goes wrong below the messages: frames, headers, connections. */
 import { once } from "node:events";
-import { connect as connectHttp } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp, type Settings } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Driver } from "../../support/driver.ts";
@@ -64,6 +64,25 @@ async function headers(driver: Driver, path: string, ...all: readonly Readonly<R
     connection.close();
     if (message === "no answer") throw new Error(`no answer to the headers ${JSON.stringify(each)}`);
   }
+}
+
+async function sessionOf(driver: Driver, own: Settings = {}): Promise<ClientHttp2Session> {
+  const session = connectHttp("http://localhost", { createConnection: () => connect(driver.socket), settings: own });
+  session.on("error", () => {}); // the driver may hang up on it
+  await once(session, "connect");
+  return session;
+}
+
+/** A call whose body is still to come. */
+function callOn(session: ClientHttp2Session): ClientHttp2Stream {
+  const stream = session.request({
+    ":method": "POST",
+    ":path": list,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {}); // the driver may reset it
+  return stream;
 }
 
 export const abuses: readonly Abuse[] = [
@@ -196,17 +215,9 @@ export const abuses: readonly Abuse[] = [
     name: "calls-taken-back",
     many: 5_000,
     async run(driver, many) {
-      const session = connectHttp("http://localhost", { createConnection: () => connect(driver.socket) });
-      session.on("error", () => {}); // the driver may hang up on it
-      await once(session, "connect");
+      const session = await sessionOf(driver);
       for (let count = 0; count < many && !session.destroyed; count += 1) {
-        const stream = session.request({
-          ":method": "POST",
-          ":path": list,
-          "content-type": "application/grpc",
-          te: "trailers",
-        });
-        stream.on("error", () => {}); // likewise
+        const stream = callOn(session);
         stream.write(framed(Buffer.alloc(0)));
         stream.close(8);
         if (count % 100 === 0) await sleep(1);
@@ -250,20 +261,9 @@ export const abuses: readonly Abuse[] = [
     many: 2_000,
     async run(driver, many) {
       // No window at all: what is answered stays with the driver until the connection ends.
-      const session = connectHttp("http://localhost", {
-        createConnection: () => connect(driver.socket),
-        settings: { initialWindowSize: 0 },
-      });
-      session.on("error", () => {}); // the driver may hang up on it
-      await once(session, "connect");
+      const session = await sessionOf(driver, { initialWindowSize: 0 });
       for (let count = 0; count < many; count += 1) {
-        const stream = session.request({
-          ":method": "POST",
-          ":path": list,
-          "content-type": "application/grpc",
-          te: "trailers",
-        });
-        stream.on("error", () => {}); // likewise
+        const stream = callOn(session);
         stream.end(framed(Buffer.alloc(0)));
       }
       await sleep(500);
@@ -289,17 +289,9 @@ export const abuses: readonly Abuse[] = [
     name: "bodies-that-never-end",
     many: 500,
     async run(driver, many) {
-      const session = connectHttp("http://localhost", { createConnection: () => connect(driver.socket) });
-      session.on("error", () => {}); // the driver may hang up on it
-      await once(session, "connect");
+      const session = await sessionOf(driver);
       for (let count = 0; count < many; count += 1) {
-        const stream = session.request({
-          ":method": "POST",
-          ":path": list,
-          "content-type": "application/grpc",
-          te: "trailers",
-        });
-        stream.on("error", () => {}); // likewise
+        const stream = callOn(session);
         stream.write(framed(Buffer.alloc(0), { length: 4 * 1024 ** 2 }));
         stream.write(Buffer.alloc(16 * 1024));
       }

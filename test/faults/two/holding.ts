@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { settled } from "../again.ts";
 import { type Crossing, insisting } from "./crossing.ts";
-import { expectRefused, type NodeId } from "./pair.ts";
+import { expectRefused, type NodeId, type Pair, type Place } from "./pair.ts";
 
 const attachBoth: Crossing = {
   name: "attach-both",
@@ -118,6 +118,13 @@ const attachDelete: Crossing = {
 /** What can be taken from a node that lives: its files get new inodes. */
 const fences: Crossing["on"] = (pool) => pool.backend === "image";
 
+/** The node that was fenced is gone at last, and the other lets go too. */
+async function handOver(pair: Pair, old: Place, next: Place): Promise<void> {
+  await old.powerOff();
+  await pair.letGo(next);
+  await settled(() => old.release());
+}
+
 /** The node is thought to be dead, and writes on. */
 const forceWrite: Crossing = {
   name: "force-write",
@@ -141,11 +148,8 @@ const forceWrite: Crossing = {
         await old.put("late", 2);
         await next.put("new", 1);
         await old.put("later", pair.kind.use === "block" ? 1 : 3);
-        await old.powerOff();
-        await pair.letGo(next);
-        await settled(() => old.release());
-        const again = await pair.hold(volume, "n1");
-        await again.holds(["before", "new"], "during");
+        await handOver(pair, old, next);
+        await (await pair.hold(volume, "n1")).holds(["before", "new"], "during");
       },
     };
   },
@@ -167,9 +171,7 @@ const forceStage: Crossing = {
         await next.holds(["kept"]);
         if (taken?.answered) await old.put("late", 1);
         await next.put("new", 1);
-        await old.powerOff();
-        await pair.letGo(next);
-        await settled(() => old.release());
+        await handOver(pair, old, next);
         await pair.expectHolds(volume, "n2", ["kept", "new"]);
       },
     };
@@ -199,11 +201,8 @@ const forceKilled: Crossing = {
         await next.holds(["before"], "during");
         await next.put("new", 1);
         await old.put("late", pair.kind.use === "block" ? 1 : 3);
-        await old.powerOff();
-        await pair.letGo(next);
-        await settled(() => old.release());
-        const again = await pair.hold(volume, "n1");
-        await again.holds(["before", "new"], "during");
+        await handOver(pair, old, next);
+        await (await pair.hold(volume, "n1")).holds(["before", "new"], "during");
       },
     };
   },

@@ -4,7 +4,7 @@
  * volume, nothing lost, and a node that was fenced writes where nobody reads.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Scratch } from "../../support/scratch.ts";
+import { Kept, lastOf } from "../frame/kept.ts";
 import { type Part, spread, type Tries } from "../frame/part.ts";
 import { Random } from "../frame/random.ts";
 import { within } from "../frame/within.ts";
@@ -15,7 +15,6 @@ import { holding } from "./holding.ts";
 import { making } from "./making.ts";
 import { Pair } from "./pair.ts";
 
-const tryMs = 90_000;
 const plainTries = 4;
 /** Of each process. */
 const killTries = 3;
@@ -173,47 +172,13 @@ async function cross(
   }
 }
 
-/** A pair that tries use one after another, and that is thrown away when one of them failed. */
-class Pairs {
-  readonly #kind: PoolKind;
-  readonly #tries: Tries;
-  readonly #env: NodeJS.ProcessEnv;
-  #there: { readonly pair: Pair; readonly scratch: Scratch } | undefined;
-  #count = 0;
-
+/** A pair that tries use one after another. */
+class Pairs extends Kept<Pair> {
   constructor(kind: PoolKind, tries: Tries, env: NodeJS.ProcessEnv) {
-    this.#kind = kind;
-    this.#tries = tries;
-    this.#env = env;
-  }
-
-  async with(work: (pair: Pair, name: string) => Promise<void>): Promise<void> {
-    this.#there ??= await this.#make();
-    const { pair } = this.#there;
-    this.#count += 1;
-    try {
-      await within(tryMs, work(pair, `try-${this.#count}`), "the try");
-    } catch (error) {
-      const logs = pair.drivers.map((driver) => driver.log().trimEnd().split("\n").slice(-8).join("\n"));
-      await this.end().catch(() => {});
-      const text = error instanceof Error ? error.message : String(error);
-      throw new Error(`${text}\nthe drivers' logs:\n${logs.join("\n--\n")}`, { cause: error });
-    }
-  }
-
-  async end(): Promise<void> {
-    const there = this.#there;
-    this.#there = undefined;
-    await there?.scratch.end();
-  }
-
-  async #make() {
-    const scratch = this.#tries.scratch();
-    try {
-      return { scratch, pair: await Pair.make(this.#kind, scratch, this.#env) };
-    } catch (error) {
-      await scratch.end().catch(() => {});
-      throw error;
-    }
+    super(tries, {
+      tryMs: 90_000,
+      make: (scratch) => Pair.make(kind, scratch, env),
+      tell: ({ drivers }) => `the drivers' logs:\n${drivers.map((driver) => lastOf(driver.log(), 8)).join("\n--\n")}`,
+    });
   }
 }
