@@ -1,8 +1,10 @@
 /** What loop devices carry, as the kernel knows it. */
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { closeFile, openFile } from "./files.ts";
 import { readdir } from "./fs.ts";
 import { ioctlBuffer } from "./native.ts";
+import { inShare } from "./share.ts";
 import { isSystemError } from "./system-error.ts";
 
 const LOOP_GET_STATUS64 = 0x4c05;
@@ -111,12 +113,48 @@ const seen = new Map<number, LoopFile & { readonly sequence: string }>();
 export async function loopFile(number: number): Promise<LoopFile | undefined> {
   // Before the question: an answer about a later attachment is then kept under a number that never comes back.
   const now = sequence(number);
+  return seenAs(number, now) ?? ask(number, now);
+}
+
+function seenAs(number: number, now: string | undefined): LoopFile | undefined {
   const known = seen.get(number);
-  if (known !== undefined && known.sequence === now) return known;
+  return known !== undefined && known.sequence === now ? known : undefined;
+}
+
+async function ask(number: number, now: string | undefined): Promise<LoopStatus | undefined> {
   if (!isAttached(number)) return undefined;
   const status = await loopStatus(number);
   if (status && now !== undefined) seen.set(number, { dev: status.dev, ino: status.ino, sequence: now });
   return status;
+}
+
+/** Milliseconds that a device has to say what it carries when the file of another is looked for. */
+const patience = 500;
+/** Questions under way, by the attachment that they are about. */
+const asked = new Map<string, { readonly answer: Promise<LoopStatus | undefined>; readonly since: number }>();
+
+/**
+ * As `ask`, of a device that may be anybody's. Opening one whose own disk does not answer waits for that, in a thread: each
+ * attachment is asked by one call at a time, and counts as another's file when it is silent. That of a pool's file answers
+ * while the pool does.
+ */
+async function askStranger(number: number, now: string | undefined): Promise<LoopStatus | undefined> {
+  if (now === undefined) return ask(number, now);
+  const attachment = `${number} ${now}`;
+  const before = asked.get(attachment);
+  if (before !== undefined && performance.now() - before.since > patience) return undefined;
+  const answer = before?.answer ?? inShare(undefined, () => ask(number, now));
+  if (before === undefined) {
+    asked.set(attachment, { answer, since: performance.now() });
+    answer.catch(() => undefined).finally(() => asked.delete(attachment));
+  }
+  const enough = new AbortController();
+  const silent = delay(patience, undefined, { signal: enough.signal }).catch(() => undefined);
+  try {
+    return await Promise.race([answer, silent]);
+  } finally {
+    enough.abort();
+  }
 }
 
 /** The same of a device that was given this file a moment ago and is open since: what is asked next need not open it. */
@@ -125,9 +163,9 @@ export function noteLoopFile(number: number, file: LoopFile): void {
   if (now !== undefined) seen.set(number, { dev: file.dev, ino: file.ino, sequence: now });
 }
 
-/** Every loop device of this kernel that carries a file, also of other containers and mount namespaces. */
+/** Every loop device of this kernel that carries a file and answers, also of other containers and mount namespaces. */
 export async function listLoops(): Promise<LoopStatus[]> {
-  const found = await Promise.all(attachedNumbers().map(loopStatus));
+  const found = await Promise.all(attachedNumbers().map((number) => askStranger(number, sequence(number))));
   return found.filter((status) => status !== undefined);
 }
 
@@ -136,9 +174,22 @@ export async function listLoops(): Promise<LoopStatus[]> {
  * attached device: whether one of ours carries it is told faster by `isLocked`.
  */
 export async function findLoops(file: LoopFile): Promise<number[]> {
-  const numbers = attachedNumbers();
-  const files = await Promise.all(numbers.map(loopFile));
-  return numbers.filter((_, at) => files[at]?.ino === file.ino && files[at]?.dev === file.dev);
+  const carries = (there: LoopFile | undefined) => there?.ino === file.ino && there.dev === file.dev;
+  const found: number[] = [];
+  const asking: Promise<void>[] = [];
+  for (const number of attachedNumbers()) {
+    const now = sequence(number);
+    const known = seenAs(number, now);
+    if (known === undefined) {
+      asking.push(
+        askStranger(number, now).then((there) => {
+          if (carries(there)) found.push(number);
+        }),
+      );
+    } else if (carries(known)) found.push(number);
+  }
+  if (asking.length > 0) await Promise.all(asking);
+  return found.sort((a, b) => a - b);
 }
 
 /** How many devices exist and carry nothing. The kernel makes more on demand, so 0 is no error by itself. */

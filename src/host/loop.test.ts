@@ -69,6 +69,36 @@ test("one opener, a device that goes with its last one", async () => {
   assert.deepEqual(await findLoops(file), []);
 });
 
+test("another's device whose own disk does not answer holds nobody who looks for a file's device", async (t) => {
+  const disk = await attachLoop({ path: await image("disk.img", 64 << 20), autoclear: true });
+  await run("mkfs.ext4", ["-q", disk.device]);
+  const frozen = at("frozen");
+  mkdirSync(frozen);
+  await mountFilesystem({ device: disk.device, target: frozen, fsType: "ext4", readonly: false, flags: [], signal });
+  disk.close();
+  writeFileSync(join(frozen, "theirs.img"), Buffer.alloc(1 << 20));
+  const stranger = (await run("losetup", ["--find", "--show", "--partscan", join(frozen, "theirs.img")])).stdout.trim();
+  const ours = await attachLoop({ path: await image("ours.img", 8 << 20), autoclear: true });
+  const file = await stat(at("ours.img"), { bigint: true });
+  await run("fsfreeze", ["--freeze", frozen]);
+  // The look at its partitions waits for what was written, and whoever opens the device waits for that look.
+  const writing = `exec 3<>${stranger}; dd if=/dev/zero bs=4096 count=1 >&3; blockdev --rereadpt ${stranger}`;
+  const writer = run("sh", ["-c", writing]);
+  t.after(async () => {
+    await run("fsfreeze", ["--unfreeze", frozen]);
+    await writer;
+    await run("losetup", ["--detach", stranger]);
+    await unmount(frozen);
+  });
+  await delay(200);
+  const began = performance.now();
+  assert.deepEqual(await findLoops(file), [ours.number]);
+  assert.ok(performance.now() - began < 5000);
+  assert.deepEqual(await findLoops(file), [ours.number]);
+  assert.ok((await listLoops()).some(({ number }) => number === ours.number));
+  ours.close();
+});
+
 test("a device that stays until it is detached, and says when it is still open", async () => {
   const path = await image("b.img", 8 << 20);
   const file = await stat(path, { bigint: true });
