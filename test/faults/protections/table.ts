@@ -150,4 +150,20 @@ export const protections: readonly Protection[] = [
     caughtBy: ["--only", "lies", "--pool", "image", "--operation", "content-bytes", "--at", "blank"],
     words: /blank|content|data/i,
   },
+  {
+    name: "share-of-a-pool",
+    file: "src/host/share.ts",
+    on: "return shares.run(share ?? common, work);",
+    off: "return shares.run(share ? common : common, work);",
+    caughtBy: ["--only", "stuck", "--operation", "disk", "--at", "disk-stopped-crowd"],
+    words: /others stand still/,
+  },
+  {
+    name: "silent-pool-left-out",
+    file: "src/volumes/answers.ts",
+    on: "await within(this.#withinMs, answering);",
+    off: "await within(this.#withinMs * 1000, answering);",
+    caughtBy: ["--only", "stuck", "--operation", "disk", "--at", "disk-stopped-crowd"],
+    words: /others stand still/,
+  },
 ];
