@@ -41,17 +41,20 @@ export const stuckDisks: readonly Part[] = [
     sample: true,
     seconds: 120,
     run: async (tries: Tries) => {
-      for (const cause of causes) {
-        if (tries.sample && !cause.sample) continue;
-        await tries.try(cause.name, async () => {
+      const within = async (name: string, work: (house: House) => Promise<void>) => {
+        await tries.try(name, async () => {
           const scratch = tries.scratch();
           try {
-            await stuck(await House.make(scratch, "xfs"), cause);
+            await work(await House.make(scratch, "xfs"));
           } finally {
             await scratch.end();
           }
         });
+      };
+      for (const cause of causes) {
+        if (!tries.sample || cause.sample) await within(cause.name, (house) => stuck(house, cause));
       }
+      if (!tries.sample) await within("start-on-a-stopped-disk", startStuck);
     },
   },
 ];
@@ -124,6 +127,31 @@ async function stuck(house: House, { crowd, begin }: Cause): Promise<void> {
   if (held !== undefined && held.code !== "DEADLINE_EXCEEDED") await house.expectHolds(idle, "idle");
   for (const volume of [used, idle, other]) await house.remove(volume);
   await expectWell(driver, before);
+}
+
+/** A start goes on without the pool whose disk is silent; that one works when it answers. */
+async function startStuck(house: House): Promise<void> {
+  const { driver } = house;
+  const { controller } = driver.client;
+  const there = await house.create("p", "there");
+  await driver.stop();
+  const end = await frozen(house.outer.path);
+  try {
+    await driver.start();
+    await house.remove(await house.create("q", "made"));
+    const usual = await house.pace("q");
+    assert.ok(usual < 2_000, `lives of volumes in the other pool take ${Math.round(usual)} ms`);
+    const refused = await impatient((options) => controller.listVolumes({}, options));
+    assert.match(`${refused?.code} ${refused?.message}`, /^UNAVAILABLE .*the pool 'p' did not answer/);
+    assert.notEqual(
+      await impatient((options) => controller.deleteVolume({ volumeId: there.volumeId }, options)),
+      undefined,
+    );
+  } finally {
+    await end();
+  }
+  await house.remove(there);
+  assert.deepEqual((await controller.listVolumes({})).entries, []);
 }
 
 /** Frozen by a process that thaws at the end of its pipe: also when this one is killed. */

@@ -43,6 +43,7 @@ export class House {
     const driver = await startDriver(scratch, {
       pools: [`p=image:${disk.path}`, `q=image:${other.path}`],
       apart: true,
+      initPools: "first",
       standIns: Object.fromEntries(tools.map((tool) => [pathOf(tool), standIn(manners, tool)])),
     });
     return new House(scratch, driver, disk, outer, manners);
