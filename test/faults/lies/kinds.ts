@@ -1,5 +1,5 @@
 /** The table of the pool's records (docs/reference/pool-layout.md) that are lied about. A new kind is one entry. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { encodeRecord } from "../../../src/pools/record.ts";
@@ -84,8 +84,10 @@ export const kinds: readonly RecordKind[] = [
     atStart: true,
     on: mounted,
     at: (world, subject) => join(world.disk.path, "nodes", ownNode, `freeze-${keyOf(world, subject.name)}`),
-    right(_, subject) {
+    right(world, subject) {
       const { target } = subject.seat;
+      // A try that fails must not leave it: what is frozen and unmounted stays in the kernel for ever, and nobody sees it.
+      world.scratch.later(() => void spawnSync("fsfreeze", ["--unfreeze", target], { stdio: "ignore" }));
       execFileSync("fsfreeze", ["--freeze", target]);
       return encodeRecord({ boot, mountPath: target });
     },
