@@ -1,7 +1,9 @@
 /** The table of the pool's records (docs/reference/pool-layout.md) that are lied about. A new kind is one entry. */
+import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeRecord } from "../../../src/pools/record.ts";
 import { settled } from "../again.ts";
 import type { PoolKind } from "../pools.ts";
@@ -91,7 +93,7 @@ export const kinds: readonly RecordKind[] = [
       execFileSync("fsfreeze", ["--freeze", target]);
       return encodeRecord({ boot, mountPath: target });
     },
-    leave: (_, { seat }) => Promise.resolve(expectThawed(seat.target)),
+    leave: (_, { seat }, path) => expectThawed(seat.target, path),
   },
   {
     name: "request",
@@ -142,7 +144,12 @@ export function noteOf(world: World, name: string): string {
   return join(world.disk.path, "nodes", ownNode, `${keyOf(world, name)}.json`);
 }
 
-function expectThawed(target: string): void {
+async function expectThawed(target: string, record: string): Promise<void> {
+  // The start thaws first, and then takes the record away.
+  for (let tries = 0; existsSync(record); tries += 1) {
+    assert.ok(tries < 250, "the start did not take the record of a freeze away");
+    await sleep(20);
+  }
   // A file system that is frozen would hold this for ever; so it is not asked to write, but to freeze once more.
   execFileSync("fsfreeze", ["--freeze", target], { stdio: "pipe" });
   execFileSync("fsfreeze", ["--unfreeze", target]);
