@@ -2,6 +2,7 @@
 import { fail } from "./fail/fail.ts";
 import type { Part } from "./frame/part.ts";
 import { kill } from "./kill.ts";
+import { killedAndCut } from "./killed-and-cut.ts";
 import { lies } from "./lies/index.ts";
 import { model } from "./model/model.ts";
 import { powerCut } from "./power-cut/index.ts";
@@ -14,6 +15,7 @@ import { two } from "./two/index.ts";
 export const parts: readonly Part[] = [
   fail,
   kill,
+  killedAndCut,
   lies,
   model,
   powerCut,

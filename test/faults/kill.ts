@@ -1,5 +1,6 @@
 /** Killed at every step: SIGKILL before the n-th system call of each kind, a new driver, the same call again, and all must be as promised. */
 import { CsiError } from "../../src/csi/client.ts";
+import type { Driver } from "../support/driver.ts";
 import { type Part, spread, type Tries } from "./frame/part.ts";
 import { within } from "./frame/within.ts";
 import type { Operation } from "./operations/operation.ts";
@@ -46,7 +47,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
 }
 
 /** What there is to strike, found by watching the operation once with nothing broken. */
-async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
+export async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
   if (tries.at !== undefined) return tries.at.split(",").map(pointOf);
   const found = await stage.with((world, name) =>
     unbroken(world, operation, name, (prepared) => watch(world.driver.pid, () => prepared.act())),
@@ -67,13 +68,24 @@ async function points(stage: Stage, operation: Operation, tries: Tries): Promise
 }
 
 async function killAt(world: World, operation: Operation, point: Point, name: string): Promise<boolean> {
-  const { driver } = world;
   const prepared = await operation.prepare(world, name);
+  const { answered, struck } = await killedAt(world.driver, point, () => prepared.act());
+  await world.driver.start();
+  await expectWhole(world, prepared, answered, "restart");
+  return struck;
+}
+
+/** The driver is dead when it returns. `answered` absent: nothing. */
+export async function killedAt(
+  driver: Driver,
+  point: Point,
+  act: () => Promise<string>,
+): Promise<{ readonly answered: string | undefined; readonly struck: boolean }> {
   let answered: string | undefined;
   let struck = false;
   const call = async () => {
     try {
-      answered = await within(20_000, prepared.act(), "the call that is struck");
+      answered = await within(20_000, act(), "the call that is struck");
     } catch (error) {
       // The child alone may have died: then the driver says so.
       if (driver.running && !(error instanceof CsiError)) throw error;
@@ -91,7 +103,5 @@ async function killAt(world: World, operation: Operation, point: Point, name: st
     struck = await strike(driver.pid, point, "signal=SIGKILL", call);
   }
   await driver.kill();
-  await driver.start();
-  await expectWhole(world, prepared, answered, "restart");
-  return struck;
+  return { answered, struck };
 }
