@@ -88,10 +88,11 @@ async function is(
   if (mount.major === major(device.rdev) && mount.minor === minor(device.rdev)) return true;
   // btrfs gives its mounts numbers of their own; the one that was noted when it was mounted is good while the device is.
   if (record && record.fileSystem !== "" && record.fileSystem === fileSystemOf(mount)) return true;
+  // A raw target whose device was not told, for the look at it failed, is known by its name in devtmpfs.
   const lines = await listMounts();
+  const belongs = belongsTo(place, lines);
   return lines.some(
-    (line) =>
-      line.target === path && line.source === place.device && line.major === mount.major && line.minor === mount.minor,
+    (line) => line.target === path && line.major === mount.major && line.minor === mount.minor && belongs(line),
   );
 }
 
