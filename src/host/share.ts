@@ -16,10 +16,10 @@ export type Room = "ordinary" | "mayHang";
 /** As libuv reads it; 4 where it is not set (libuv documentation, "Thread pool work scheduling"). */
 const threads = Number(process.env["UV_THREADPOOL_SIZE"] ?? 4) || 4;
 
-/** Together half of the threads: any one pool may hang. */
+/** Together two thirds of the threads: any one pool may hang, and what is left is enough for the others; fewer hold up many callers. */
 const widthOf: Readonly<Record<Room, number>> = {
-  ordinary: Math.max(1, Math.floor((threads * 5) / 16)),
-  mayHang: Math.max(1, Math.floor((threads * 3) / 16)),
+  ordinary: Math.max(1, Math.floor((threads * 5) / 12)),
+  mayHang: Math.max(1, Math.floor(threads / 4)),
 };
 
 /** Milliseconds without a turn after which calls are not let in any more. */
