@@ -75,7 +75,8 @@ const move: Crossing = {
       ],
       async check([, , attached, taken]) {
         if (attached?.answered) assert.deepEqual(await pair.holdersOf(volume), ["n2"], "an acknowledged attachment");
-        if (taken?.answered) assert.ok(attached?.answered, "it was opened there before it was attached there");
+        // Also by a controller that died before it could answer.
+        if (taken?.answered) assert.deepEqual(await pair.holdersOf(volume), ["n2"], "it is open there");
         if (!taken?.answered) await settled(() => from.release());
         await settled(() => from.detach(1));
         await settled(() => to.attach(1));
