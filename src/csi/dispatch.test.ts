@@ -63,7 +63,7 @@ test("a problem becomes its code and its message, an unexpected error says nothi
   const odd = await failure(t.client.controller.deleteVolume({ volumeId: "v" }));
   assert.equal(odd.code, "INTERNAL");
   assert.doesNotMatch(odd.message, /inner secret/);
-  const [first, second] = t.calls();
+  const [first, second] = await t.calls();
   assert.deepEqual([first?.["code"], first?.["problem"], first?.["level"]], ["ABORTED", "OPERATION_RUNNING", "warn"]);
   assert.equal(second?.["level"], "error");
   assert.match(odd.message, new RegExp(`request ${String(second?.["requestId"])} `));
@@ -74,7 +74,7 @@ test("one line a call: what, whom, how long, how it ended, and whose request", a
   await using t = await testServer({ controller: { create: async () => aVolume, remove: async () => {} } });
   await t.client.controller.createVolume({ name: "n", volumeCapabilities: [capability] });
   await t.client.controller.deleteVolume({ volumeId: "v1" });
-  const [made, removed, ...more] = t.calls();
+  const [made, removed, ...more] = await t.calls();
   assert.equal(more.length, 0);
   const { ms, requestId, time, ...rest } = made ?? {};
   assert.deepEqual(rest, { level: "info", rpc: "CreateVolume", name: "n", volume: "v1", code: "OK", msg: "call" });
@@ -109,7 +109,7 @@ test("the caller's cancel aborts the signal, and what the work throws then is CA
   const told = await reason;
   assert.ok(told instanceof Problem && told.code === "CALL_CANCELLED");
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(t.calls()[0]?.["code"], "CANCELLED");
+  assert.equal((await t.calls())[0]?.["code"], "CANCELLED");
 });
 
 test("the caller's death aborts the signal too", async () => {
@@ -220,7 +220,7 @@ test("planted secrets reach neither rules, nor log, nor answer", async () => {
   assert.equal(given.length, 13);
   assert.doesNotMatch(JSON.stringify(given), /pl4nted/);
   assert.doesNotMatch(errors.map((error) => `${error?.message} ${JSON.stringify(error)}`).join(), /pl4nted/);
-  assert.doesNotMatch(t.logged(), /pl4nted/);
+  assert.doesNotMatch(await t.logged(), /pl4nted/);
 });
 
 test("what is not the message that it should be is INVALID_ARGUMENT, and the next call goes on", async () => {

@@ -134,8 +134,14 @@ export class Dispatcher {
       this.#running.delete(controller);
       if (this.#running.size === 0) this.#whenIdle?.();
     }
-    logCall(this.#log, call, performance.now() - began, request, answer, failure);
+    const ms = performance.now() - began;
+    afterwards(() => logCall(this.#log, call, ms, request, answer, failure));
   }
+}
+
+/** When the answer is on its way: its trailers leave a turn of the loop after its message. */
+function afterwards(work: () => void): void {
+  setImmediate(() => setImmediate(work));
 }
 
 function decode(method: DescMethod, bytes: Buffer): Message {

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createLog } from "../observe/log.ts";
 import type { ControllerRules, Features, NodeRules, VolumeView } from "../volumes/api.ts";
 import { type CsiClient, connect } from "./client.ts";
@@ -61,9 +62,9 @@ export interface TestServer extends AsyncDisposable {
   readonly directory: string;
   readonly path: string;
   /** All that was logged, as text. */
-  logged(): string;
+  logged(): Promise<string>;
   /** The lines about calls, the oldest first. */
-  calls(): Record<string, unknown>[];
+  calls(): Promise<Record<string, unknown>[]>;
 }
 
 export async function testServer(parts: {
@@ -87,14 +88,21 @@ export async function testServer(parts: {
     ...parts.options,
   });
   const client = connect(path);
+  // A line follows its answer.
+  const settled = async () => {
+    await delay(20);
+    return lines;
+  };
   return {
     client,
     server,
     directory,
     path,
-    logged: () => lines.join(""),
-    calls: () =>
-      lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line["msg"] === "call"),
+    logged: async () => (await settled()).join(""),
+    calls: async () =>
+      (await settled())
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .filter((line) => line["msg"] === "call"),
     [Symbol.asyncDispose]: async () => {
       client.close();
       await server.stop({ graceMs: 0 });

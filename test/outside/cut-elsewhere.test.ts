@@ -79,7 +79,8 @@ class Two {
 
   /** A controller that starts gets a copy of every mount that there is, so nothing may be mounted that is to be unmounted. */
   async startController(source: { release(): Promise<void> }): Promise<void> {
-    await source.release();
+    // What is cut is there a moment before the node is done with it.
+    await patient(() => source.release());
     await this.controller.start();
   }
 
