@@ -8,7 +8,7 @@ import type { Call, Capability, CapacityRange, Usage } from "./api.ts";
 import { growAfter } from "./content.ts";
 import type { Context } from "./context.ts";
 import { growInPool } from "./growth.ts";
-import { look } from "./mounted.ts";
+import { look, lookOpen } from "./mounted.ts";
 import { stillThere } from "./pool-set.ts";
 import { chooseSize, fits } from "./sizes.ts";
 
@@ -41,7 +41,7 @@ export class UseRules {
     }
     const own = await pool.usage?.(volume);
     if (own) return [{ unit: "BYTES", total: volume.size, ...own }];
-    const { bytes, inodes } = await this.#usage(volume, asked.path);
+    const { bytes, inodes } = await this.#usage(pool, volume, record, asked.path);
     return [
       { unit: "BYTES", ...bytes },
       { unit: "INODES", ...inodes },
@@ -84,9 +84,12 @@ export class UseRules {
     );
   }
 
-  async #usage(volume: Volume, path: string): Promise<FilesystemUsage> {
+  /** Of the mount that was looked at, whatever has that path meanwhile. */
+  async #usage(pool: Pool, volume: Volume, record: StageRecord, path: string): Promise<FilesystemUsage> {
+    const found = await lookOpen(pool, volume, record, path);
     try {
-      return await filesystemUsage(path, { timeoutMs: statPatience });
+      if (found.what !== "ours" || found.fd === undefined) throw notThere(volume, path);
+      return await filesystemUsage(`/proc/self/fd/${found.fd}`, { timeoutMs: statPatience });
     } catch (error) {
       if (!(error instanceof Error && error.name === "TimeoutError")) throw error;
       throw new Problem(
@@ -94,6 +97,8 @@ export class UseRules {
         `the file system of the volume '${volume.name}' did not answer within ${statPatience} ms`,
         { cause: error },
       );
+    } finally {
+      found.close();
     }
   }
 
