@@ -134,7 +134,7 @@ function controllerRules(context: Context, slots: readonly PoolSlot[], options: 
       await pools.all(call),
       page,
       (pool, after, max) => pools.ask(pool, call, () => withoutEphemeral(pool.list(after, max))),
-      (pool, volume) => viewOf(pools, pool, volume),
+      (pool, volume) => viewOf(pools, pool, volume).catch(unlessDamaged),
     );
   // Those that ask several pools ask each in its own share.
   return {
@@ -153,6 +153,11 @@ function controllerRules(context: Context, slots: readonly PoolSlot[], options: 
     getSnapshot: (id, call) => serve(of(id), call, () => snapshots.get(id)),
     listSnapshots: (asked, call) => serve(of(asked.snapshotId ?? ""), call, () => snapshots.list(asked, call)),
   };
+}
+
+/** One volume's damaged record does not keep a list from the others; its own calls say what is wrong. */
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof Problem && error.code === "RECORD_DAMAGED")) throw error;
 }
 
 function nodeRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): NodeRules {

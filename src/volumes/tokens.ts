@@ -10,11 +10,12 @@ import type { Page, Paged } from "./api.ts";
 /** A page when the caller named no limit: all of it. */
 const everything = Number.MAX_SAFE_INTEGER;
 
+/** `view` gives nothing: the entry is left out, and the page is as much shorter. */
 export async function paged<T, V>(
   pools: readonly Pool[],
   page: Page,
   read: (pool: Pool, after: string | undefined, max: number) => Promise<KeyedPage<T>>,
-  view: (pool: Pool, entry: T) => Promise<V> | V,
+  view: (pool: Pool, entry: T) => Promise<V | undefined> | V | undefined,
 ): Promise<Paged<V>> {
   const max = page.max || everything;
   const start = page.token ? decode(page.token, pools) : { pool: 0, after: undefined };
@@ -23,7 +24,8 @@ export async function paged<T, V>(
     const pool = pools[n];
     if (!pool) break;
     const found = await read(pool, n === start.pool ? start.after : undefined, max - entries.length);
-    entries.push(...(await Promise.all(found.entries.map((entry) => view(pool, entry)))));
+    const views = await Promise.all(found.entries.map(async (entry) => view(pool, entry)));
+    entries.push(...views.filter((each) => each !== undefined));
     if (found.next !== undefined) return { entries, next: encode(pool, found.next) };
     const following = pools[n + 1];
     if (entries.length >= max && following) return { entries, next: encode(following, "") };
