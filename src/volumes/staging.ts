@@ -4,6 +4,7 @@ import { closeSync, constants } from "node:fs";
 import { fileSystemNumber, type Mount, mountAt } from "../host/mount-at.ts";
 import { bind, mountFilesystem, unmount } from "../host/mounts.ts";
 import { O_PATH, openWithoutSymlinks } from "../host/paths.ts";
+import { SystemError } from "../host/system-error.ts";
 import { eachApart } from "../pools/each-apart.ts";
 import type { StageRecord } from "../pools/node-records.ts";
 import type { Opened, Pool, Progress, Volume } from "../pools/pool.ts";
@@ -136,6 +137,9 @@ export class StageRules {
     } catch (error) {
       await note.drop();
       await this.#undo(pool, volume, record, operation);
+      const gone = hasCode(error, "ENOENT", "ELOOP", "ENOTDIR") && error instanceof SystemError;
+      // It was there, and was taken away meanwhile.
+      if (gone && error.path === stagingPath) throw badPath("staging_target_path", stagingPath, error);
       throw error;
     }
   }
