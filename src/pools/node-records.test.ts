@@ -68,6 +68,11 @@ test("a note too long for its place is replaced as a whole, and comes back to it
   assert.deepEqual(await records().read(key), long);
   const short = await records().write({ ...long, targets: [target("/a")] });
   assert.deepEqual(await records().read(key), short);
+  // Taken back by who placed it.
+  const note = records().begin(key);
+  note.fill({ ...short, targets: many });
+  const back = await records().write({ ...(await note.place()), targets: [target("/a")] });
+  assert.deepEqual(await records().read(key), back);
 });
 
 test("a note of the release before is read, and rewritten", async (t) => {

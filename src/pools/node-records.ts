@@ -39,7 +39,7 @@ export interface Note {
   /** Once, as soon as it is known what it says. */
   fill(record: StageRecord): void;
   /** After `fill`: as `write` returns. */
-  place(): Promise<void>;
+  place(): Promise<StageRecord>;
   /** Instead of `place`. */
   drop(): Promise<void>;
 }
@@ -73,27 +73,28 @@ export class NodeRecords {
    * Survives the death of this process; on a shared pool also a power cut, for other nodes wait for its removal. Answers the
    * record for the next write to start from.
    */
-  async write(record: StageRecord): Promise<StageRecord> {
-    if (!this.#durable) return this.#note(record);
-    await this.#put(`${record.key}.json`, encodeRecord({ boot, ...record }));
-    return record;
+  write(record: StageRecord): Promise<StageRecord> {
+    const note = this.begin(record.key);
+    note.fill(record);
+    return note.place();
   }
 
   /** The same in steps, so that what must be done before its moment is done beside other work. */
   begin(key: string): Note {
-    if (this.#durable) {
-      const { fill, place, drop } = this.#begin(`${key}.json`);
-      return { fill: (record) => fill(encodeRecord({ boot, ...record })), place, drop };
-    }
+    const writing = this.#durable ? this.#begin(`${key}.json`) : undefined;
     let filled: StageRecord | undefined;
     return {
       fill: (record) => {
         filled = record;
+        writing?.fill(encodeRecord({ boot, ...record }));
       },
       place: async () => {
-        if (filled) await this.#note(filled);
+        if (!filled) throw new Error(`the note of ${key} is to say nothing`);
+        if (!writing) return this.#note(filled);
+        await writing.place();
+        return filled;
       },
-      drop: async () => undefined,
+      drop: async () => writing?.drop(),
     };
   }
 

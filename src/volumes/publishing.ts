@@ -90,12 +90,10 @@ export class PublishRules {
       return note;
     };
     let note = known ? undefined : begin();
-    let placed = false;
+    let written: StageRecord | undefined;
     const noted = async () => {
-      if (placed) return;
       note ??= begin();
-      await note.place();
-      placed = true;
+      written ??= await note.place();
     };
     const place = new TargetPlace(targetPath);
     const what = capability.access === "block" ? "file" : "directory";
@@ -119,11 +117,12 @@ export class PublishRules {
       progress.step("mounting at the target path");
       await bindAt(source, target, at, flags);
     } catch (error) {
-      if (at === undefined && !placed) throw error;
+      if (at === undefined && !written) throw error;
       const there = await look(pool, volume, record, targetPath).catch(() => undefined);
       if (at !== undefined && there?.what === "nothing") await removeEmpty(targetPath).catch(() => undefined);
       // A target counts only while the kernel has it too: the note may stay as it is.
-      if (placed && there?.what !== "ours") await records.write({ ...record, targets: others }).catch(() => undefined);
+      if (written && there?.what !== "ours")
+        await records.write({ ...written, targets: others }).catch(() => undefined);
       throw error;
     } finally {
       if (at !== undefined) closeSync(at);
@@ -188,10 +187,10 @@ export class PublishRules {
     const note = record && targets.length < record.targets.length ? records.begin(volume.key) : undefined;
     if (record) note?.fill({ ...record, targets });
     const place = new TargetPlace(targetPath);
-    let noted: Promise<void> | undefined;
-    const gone = () => {
-      noted ??= note?.place().catch(unlessFull) ?? Promise.resolve();
-      return noted;
+    let noted: Promise<unknown> | undefined;
+    const gone = async () => {
+      noted ??= note?.place().catch(unlessFull);
+      await noted;
     };
     try {
       await this.#takeAway(pool, volume, record, place, gone, progress);
