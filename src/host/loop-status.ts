@@ -1,11 +1,11 @@
 /** What loop devices carry, as the kernel knows it. */
 import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
 import { closeFile, openFile } from "./files.ts";
 import { readdir } from "./fs.ts";
 import { ioctlBuffer } from "./native.ts";
 import { inShare } from "./share.ts";
 import { isSystemError } from "./system-error.ts";
+import { silent, within } from "./within.ts";
 
 const LOOP_GET_STATUS64 = 0x4c05;
 
@@ -108,17 +108,13 @@ const seen = new Map<number, LoopFile & { readonly sequence: string }>();
 
 /**
  * The file that the device carries; absent: none. The device itself is asked once for each of its attachments, which
- * the kernel numbers: opening and closing it costs, and closing a raw one flushes it.
+ * the kernel numbers: opening and closing it costs, and closing a raw one flushes it. `asking`: how.
  */
-export async function loopFile(number: number): Promise<LoopFile | undefined> {
+export async function loopFile(number: number, asking = ask): Promise<LoopFile | undefined> {
   // Before the question: an answer about a later attachment is then kept under a number that never comes back.
   const now = sequence(number);
-  return seenAs(number, now) ?? ask(number, now);
-}
-
-function seenAs(number: number, now: string | undefined): LoopFile | undefined {
   const known = seen.get(number);
-  return known !== undefined && known.sequence === now ? known : undefined;
+  return known !== undefined && known.sequence === now ? known : asking(number, now);
 }
 
 async function ask(number: number, now: string | undefined): Promise<LoopStatus | undefined> {
@@ -148,13 +144,8 @@ async function askStranger(number: number, now: string | undefined): Promise<Loo
     asked.set(attachment, { answer, since: performance.now() });
     answer.catch(() => undefined).finally(() => asked.delete(attachment));
   }
-  const enough = new AbortController();
-  const silent = delay(patience, undefined, { signal: enough.signal }).catch(() => undefined);
-  try {
-    return await Promise.race([answer, silent]);
-  } finally {
-    enough.abort();
-  }
+  const told = await within(patience, answer);
+  return told === silent ? undefined : told;
 }
 
 /** The same of a device that was given this file a moment ago and is open since: what is asked next need not open it. */
@@ -174,22 +165,9 @@ export async function listLoops(): Promise<LoopStatus[]> {
  * attached device: whether one of ours carries it is told faster by `isLocked`.
  */
 export async function findLoops(file: LoopFile): Promise<number[]> {
-  const carries = (there: LoopFile | undefined) => there?.ino === file.ino && there.dev === file.dev;
-  const found: number[] = [];
-  const asking: Promise<void>[] = [];
-  for (const number of attachedNumbers()) {
-    const now = sequence(number);
-    const known = seenAs(number, now);
-    if (known === undefined) {
-      asking.push(
-        askStranger(number, now).then((there) => {
-          if (carries(there)) found.push(number);
-        }),
-      );
-    } else if (carries(known)) found.push(number);
-  }
-  if (asking.length > 0) await Promise.all(asking);
-  return found.sort((a, b) => a - b);
+  const numbers = attachedNumbers();
+  const files = await Promise.all(numbers.map((number) => loopFile(number, askStranger)));
+  return numbers.filter((_, at) => files[at]?.ino === file.ino && files[at]?.dev === file.dev);
 }
 
 /** How many devices exist and carry nothing. The kernel makes more on demand, so 0 is no error by itself. */

@@ -1,5 +1,6 @@
 /** Answers of pools that nobody may wait for without end, because a disk may not answer. */
 import { inShare } from "../host/share.ts";
+import { silent, within } from "../host/within.ts";
 import type { Log } from "../observe/log.ts";
 import type { Pool } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
@@ -58,23 +59,4 @@ export class Bystanders {
 
 function answerOf<T>(slot: PoolSlot, question: (pool: Pool) => Promise<T>): Promise<T> {
   return inShare(slot.share, async () => question(slot.current ?? (await slot.pool())));
-}
-
-const silent = Symbol("silent");
-
-function within<T>(ms: number, answer: Promise<T>): Promise<T | typeof silent> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(silent), ms);
-    const end = () => clearTimeout(timer);
-    answer.then(
-      (value) => {
-        end();
-        resolve(value);
-      },
-      (error) => {
-        end();
-        reject(error);
-      },
-    );
-  });
 }

@@ -1,7 +1,9 @@
 /** Puts the rules together over the configured pools. */
 import { inShare } from "../host/share.ts";
+import { silent, within } from "../host/within.ts";
 import type { Log } from "../observe/log.ts";
 import { eachApart } from "../pools/each-apart.ts";
+import { unlessUnreadable } from "../pools/inventory.ts";
 import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { makeFolder } from "../pools/shelf.ts";
@@ -110,13 +112,12 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
 /** Or not in time: its disk may not answer, and the others are not to wait for that. */
 async function opened(slot: PoolSlot, log: Log): Promise<void> {
   const { name } = slot.config;
-  const late = new Promise<void>((_resolve, reject) => {
-    const why = new Problem("POOL_UNAVAILABLE", `the pool '${name}' did not open within ${openWithinMs} ms`);
-    setTimeout(() => reject(why), openWithinMs).unref();
-  });
-  await Promise.race([slot.pool(), late]).catch((error: unknown) => {
+  try {
+    if ((await within(openWithinMs, slot.pool())) !== silent) return;
+    throw new Problem("POOL_UNAVAILABLE", `the pool '${name}' did not open within ${openWithinMs} ms`);
+  } catch (error) {
     log.error({ pool: name, error }, "the pool can't be used; its calls fail until it can");
-  });
+  }
 }
 
 function controllerRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): ControllerRules {
@@ -134,7 +135,7 @@ function controllerRules(context: Context, slots: readonly PoolSlot[], options: 
       await pools.all(call),
       page,
       (pool, after, max) => pools.ask(pool, call, () => withoutEphemeral(pool.list(after, max))),
-      (pool, volume) => viewOf(pools, pool, volume).catch(unlessDamaged),
+      (pool, volume) => viewOf(pools, pool, volume).catch(unlessUnreadable),
     );
   // Those that ask several pools ask each in its own share.
   return {
@@ -153,11 +154,6 @@ function controllerRules(context: Context, slots: readonly PoolSlot[], options: 
     getSnapshot: (id, call) => serve(of(id), call, () => snapshots.get(id)),
     listSnapshots: (asked, call) => serve(of(asked.snapshotId ?? ""), call, () => snapshots.list(asked, call)),
   };
-}
-
-/** One volume's damaged record does not keep a list from the others; its own calls say what is wrong. */
-function unlessDamaged(error: unknown): undefined {
-  if (!(error instanceof Problem && error.code === "RECORD_DAMAGED")) throw error;
 }
 
 function nodeRules(context: Context, slots: readonly PoolSlot[], options: DriverOptions): NodeRules {

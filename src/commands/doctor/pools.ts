@@ -4,6 +4,7 @@ import { formatSize } from "../../config/size.ts";
 import { filesystemSpace, reflinks } from "../../host/copies.ts";
 import { flockStaysLocal } from "../../host/locks.ts";
 import { listMounts, mountOf } from "../../host/mount-table.ts";
+import { silent, within } from "../../host/within.ts";
 import { readMarker } from "../../pools/marker.ts";
 import { Problem } from "../../pools/problem.ts";
 import { error, type Finding, ok, warning } from "./finding.ts";
@@ -11,14 +12,12 @@ import { error, type Finding, ok, warning } from "./finding.ts";
 /** Milliseconds after which a disk that has not answered is said to hang. */
 const patienceMs = 5_000;
 
-export function poolFindings(pool: PoolConfig, nodeId: string): Promise<Finding[]> {
+export async function poolFindings(pool: PoolConfig, nodeId: string): Promise<Finding[]> {
   const what = `pool ${pool.name}`;
-  const silent = new Promise<Finding[]>((resolve) => {
-    const told = `${pool.path} does not answer`;
-    const fix = "see why its disk hangs: dmesg names a device that does, and processes in state D wait for it";
-    setTimeout(() => resolve([error(what, told, fix)]), patienceMs).unref();
-  });
-  return Promise.race([findings(what, pool, nodeId), silent]);
+  const found = await within(patienceMs, findings(what, pool, nodeId));
+  if (found !== silent) return found;
+  const fix = "see why its disk hangs: dmesg names a device that does, and processes in state D wait for it";
+  return [error(what, `${pool.path} does not answer`, fix)];
 }
 
 async function findings(what: string, pool: PoolConfig, nodeId: string): Promise<Finding[]> {
