@@ -181,7 +181,7 @@ export class Inventory {
 }
 
 /** One record that can't be read must not stop the pool; its own calls say what is wrong with it. */
-function unlessUnreadable(error: unknown): undefined {
+export function unlessUnreadable(error: unknown): undefined {
   if (error instanceof Problem && (error.code === "RECORD_DAMAGED" || error.code === "POOL_NEWER")) return undefined;
   throw error;
 }

@@ -32,20 +32,28 @@ export class UseRules {
   }
 
   async #stats(pool: Pool, volume: Volume, asked: { readonly path: string }): Promise<readonly Usage[]> {
-    const record = await this.#at(pool, volume, asked.path);
+    const record = await this.#record(pool, volume, asked.path);
     if (record.access === "block") {
+      await expectAt(pool, volume, record, asked.path);
       const place = await pool.opened(volume);
       if (place?.gives !== "device") throw notThere(volume, asked.path);
       const total = await deviceSize(place.device);
       return [{ unit: "BYTES", total, available: 0, used: total }];
     }
-    const own = await pool.usage?.(volume);
-    if (own) return [{ unit: "BYTES", total: volume.size, ...own }];
-    const { bytes, inodes } = await this.#usage(pool, volume, record, asked.path);
-    return [
-      { unit: "BYTES", ...bytes },
-      { unit: "INODES", ...inodes },
-    ];
+    // Of the mount that is looked at, whatever has that path meanwhile.
+    const found = await lookOpen(pool, volume, record, asked.path);
+    try {
+      if (found.what !== "ours" || found.fd === undefined) throw notThere(volume, asked.path);
+      const own = await pool.usage?.(volume);
+      if (own) return [{ unit: "BYTES", total: volume.size, ...own }];
+      const { bytes, inodes } = await this.#usage(volume, `/proc/self/fd/${found.fd}`);
+      return [
+        { unit: "BYTES", ...bytes },
+        { unit: "INODES", ...inodes },
+      ];
+    } finally {
+      found.close();
+    }
   }
 
   async expand(
@@ -84,12 +92,9 @@ export class UseRules {
     );
   }
 
-  /** Of the mount that was looked at, whatever has that path meanwhile. */
-  async #usage(pool: Pool, volume: Volume, record: StageRecord, path: string): Promise<FilesystemUsage> {
-    const found = await lookOpen(pool, volume, record, path);
+  async #usage(volume: Volume, path: string): Promise<FilesystemUsage> {
     try {
-      if (found.what !== "ours" || found.fd === undefined) throw notThere(volume, path);
-      return await filesystemUsage(`/proc/self/fd/${found.fd}`, { timeoutMs: statPatience });
+      return await filesystemUsage(path, { timeoutMs: statPatience });
     } catch (error) {
       if (!(error instanceof Error && error.name === "TimeoutError")) throw error;
       throw new Problem(
@@ -97,8 +102,6 @@ export class UseRules {
         `the file system of the volume '${volume.name}' did not answer within ${statPatience} ms`,
         { cause: error },
       );
-    } finally {
-      found.close();
     }
   }
 
@@ -117,21 +120,31 @@ export class UseRules {
     }
   }
 
+  /** The stage record of a volume that is at this path, staged or published. Throws PATH_NOT_FOUND. */
+  async #at(pool: Pool, volume: Volume, path: string): Promise<StageRecord> {
+    const record = await this.#record(pool, volume, path);
+    await expectAt(pool, volume, record, path);
+    return record;
+  }
+
   /**
-   * The stage record of a volume that is at this path, staged or published. Throws PATH_NOT_FOUND. A raw volume may also be asked for where
+   * As `#at`, where the kernel is asked by the caller: by what was written. A raw volume may also be asked for where
    * somebody mounted its device on: the kubelet names `plugins/kubernetes.io/csi/volumeDevices/PV/dev/POD`, its own mount of
    * what was published (NewBlockVolumeMapper in its csi_plugin.go).
    */
-  async #at(pool: Pool, volume: Volume, path: string): Promise<StageRecord> {
+  async #record(pool: Pool, volume: Volume, path: string): Promise<StageRecord> {
     const record = await this.#context.records(pool).read(volume.key);
     if (record?.nonce !== volume.nonce) throw notThere(volume, path);
     const known = record.stagingPath === path || record.targets.some((target) => target.path === path);
-    const raw = record.access === "block";
-    if (!known && !raw) throw notThere(volume, path);
-    if (raw && record.stagingPath === path) return record;
-    if ((await look(pool, volume, record, path)).what !== "ours") throw notThere(volume, path);
+    if (!known && record.access !== "block") throw notThere(volume, path);
     return record;
   }
+}
+
+/** By the kernel; at its staging path a raw volume has nothing to be seen. */
+async function expectAt(pool: Pool, volume: Volume, record: StageRecord, path: string): Promise<void> {
+  if (record.access === "block" && record.stagingPath === path) return;
+  if ((await look(pool, volume, record, path)).what !== "ours") throw notThere(volume, path);
 }
 
 function notThere(volume: Volume, path: string): Problem {
