@@ -1,5 +1,4 @@
 /** The newer mount calls, one function each (fsopen(2), open_tree(2), mount_setattr(2), statmount(2)). */
-
 import { type About, AT_FDCWD, call, callAsync, native } from "./native.ts";
 import type { Room } from "./share.ts";
 

@@ -2,7 +2,6 @@
  * Who may open a volume of a shared pool: `attachments/<key>.json`, written by controllers under the volume's lock and
  * checked by nodes before they open. Each node that serves the pool keeps a record of its own in `members/`.
  */
-
 import { join } from "node:path";
 import { settleDirectories, syncDirectory, writeDurably } from "../host/files.ts";
 import { readdir, unlink } from "../host/fs.ts";

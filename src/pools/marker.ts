@@ -2,7 +2,6 @@
  * The marker makes a folder a pool: its UUID and the nodes whose names its IDs may carry. Only `holdfast pool init`
  * writes it, so that an unmounted disk's empty mount point never becomes a new pool.
  */
-
 import { join } from "node:path";
 import { createExclusively, writeDurably } from "../host/files.ts";
 import { chmod, readdir, stat } from "../host/fs.ts";

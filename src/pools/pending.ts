@@ -1,5 +1,4 @@
 /** A request to a node, seen by who asked: waited for, answered or taken back. See requests.ts. */
-
 import { dirname, join } from "node:path";
 import { syncDirectory } from "../host/files.ts";
 import { readdir, unlink } from "../host/fs.ts";

@@ -3,7 +3,6 @@
  * the folders are subvolumes, with snapshots and clones, and with enforced sizes where quotas are on; elsewhere a size is a
  * promise that is accounted for and not enforced.
  */
-
 import { filesystemSpace } from "../../host/copies.ts";
 import { lstat } from "../../host/fs.ts";
 import type { Limits } from "../accounting.ts";

@@ -2,7 +2,6 @@
  * How volumes are made as directories: plain folders on any file system, subvolumes on btrfs. Subvolumes are copied in
  * one instant, and limited to their size where the file system counts what they use.
  */
-
 import { join } from "node:path";
 import { filesystemSpace } from "../../host/copies.ts";
 import { mkdir } from "../../host/fs.ts";

@@ -2,7 +2,6 @@
  * The image backend: each volume is a sparse raw file that a loop device turns into a disk. On a file system with
  * reflinks (xfs, btrfs) snapshots and clones share blocks and take constant time; elsewhere they are sparse copies.
  */
-
 import { join } from "node:path";
 import { reflinks } from "../../host/copies.ts";
 import { syncDirectory } from "../../host/files.ts";

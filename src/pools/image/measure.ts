@@ -3,7 +3,6 @@
  * can be shared, a file's block count says nothing about what it has alone: of each family of copies only the largest
  * member is counted. That errs on the safe side.
  */
-
 import { filesystemSpace } from "../../host/copies.ts";
 import { stat } from "../../host/fs.ts";
 import { inTurns } from "../inventory.ts";
