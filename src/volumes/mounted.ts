@@ -121,6 +121,19 @@ export async function mountedBeside(place: Place, path: string): Promise<string[
     .map((each) => each.target);
 }
 
+/**
+ * Whether what is mounted at `path` has nothing to do with the mounts at `others`: it is none of them, and none that propagation
+ * made of one, for unmounting that would unmount the other too (mount_namespaces(7)). No where nothing is mounted at `path`,
+ * or a symlink leads to it.
+ */
+export async function isApart(path: string, others: readonly string[]): Promise<boolean> {
+  const mounts = await listMounts();
+  const here = mounts.filter((each) => each.target === path);
+  const peers = new Set(mounts.filter((each) => others.includes(each.target)).flatMap((each) => groups(each)));
+  if (here.length === 0 || others.includes(path)) return false;
+  return !here.some((each) => groups(each).some((group) => peers.has(group)));
+}
+
 function belongsTo(place: Place, mounts: readonly MountLine[]): (mount: MountLine) => boolean {
   if (place.gives === "directory") {
     const within = mountOf(place.path, mounts);

@@ -16,7 +16,7 @@ import { growAfter, growBefore, markUsed, prepare } from "./content.ts";
 import type { Context } from "./context.ts";
 import type { Operation } from "./ledger.ts";
 import { mismatch } from "./matching.ts";
-import { fileSystemOf, look, mountedBeside } from "./mounted.ts";
+import { type Found, fileSystemOf, isApart, look, mountedBeside } from "./mounted.ts";
 import { stillThere } from "./pool-set.ts";
 
 export class StageRules {
@@ -243,11 +243,29 @@ export class StageRules {
     const records = this.#context.records(pool);
     const record = await records.read(volume.key);
     if (record && record.stagingPath !== stagingPath) {
-      // Not staged there. Where it is staged it stays.
-      if ((await look(pool, volume, record, record.stagingPath)).what === "ours" || record.access === "block") return;
+      // Where it is staged it stays.
+      if (record.access === "block" || (await look(pool, volume, record, record.stagingPath)).what === "ours")
+        return this.#unmountSecond(pool, volume, record, stagingPath, progress);
     }
     await this.#close(pool, volume, record, stagingPath, progress);
     await records.remove(volume.key);
+  }
+
+  /**
+   * Not staged there, says the note. It may have been lost for a while, and the volume been staged a second time meanwhile: then
+   * that mount goes. Where it is published by the note nothing is unstaged, whoever asks.
+   */
+  async #unmountSecond(
+    pool: Pool,
+    volume: Volume,
+    record: StageRecord,
+    stagingPath: string,
+    progress: Progress,
+  ): Promise<void> {
+    // A device is opened once: no stage has mounted it twice, so what else has it mounted is no stage.
+    if (pool.features.gives === "device") return;
+    if (!(await isApart(stagingPath, [record.stagingPath, ...record.targets.map((target) => target.path)]))) return;
+    await this.#unmount(pool, volume, record, stagingPath, ["ours"], progress);
   }
 
   async #close(
@@ -267,13 +285,27 @@ export class StageRules {
       // A raw device would be taken from under its user, and its number given to another volume.
       throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${others.join(", ")}`);
     }
+    await this.#unmount(pool, volume, record, stagingPath, ["ours", "former"], progress);
+    progress.step("closing the device");
+    await pool.close(volume, progress);
+  }
+
+  /** Takes off the path what is mounted there, however often, where it is one of these. */
+  async #unmount(
+    pool: Pool,
+    volume: Volume,
+    record: StageRecord | undefined,
+    stagingPath: string,
+    whose: readonly Found["what"][],
+    progress: Progress,
+  ): Promise<void> {
     progress.step("unmounting");
     // A crash can have left two mounts on one another.
     for (;;) {
       const { what } = await look(pool, volume, record, stagingPath);
-      if (what !== "ours" && what !== "former") break;
+      if (!whose.includes(what)) return;
       try {
-        if (!(await unmount(stagingPath, { signal: progress.signal }))) break;
+        if (!(await unmount(stagingPath, { signal: progress.signal }))) return;
       } catch (error) {
         if (!hasCode(error, "EBUSY")) throw error;
         throw new Problem("VOLUME_IN_USE", `the staging path ${stagingPath} of the volume '${volume.name}' is in use`, {
@@ -281,8 +313,6 @@ export class StageRules {
         });
       }
     }
-    progress.step("closing the device");
-    await pool.close(volume, progress);
   }
 
   /** After a failed stage nothing stays open; what can't be closed now keeps its record, so that unstage finds it. */

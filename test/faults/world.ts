@@ -230,6 +230,7 @@ function seatOf(world: World, volume: Volume): Seat {
   });
   const { controller, node } = driver.client;
   const raw = kind.use === "block";
+  let staged = false;
   return {
     volume,
     target,
@@ -240,6 +241,7 @@ function seatOf(world: World, volume: Volume): Seat {
       publishContext = (await controller.controllerPublishVolume(wish)).publishContext;
     },
     async stage() {
+      staged = true;
       await node.nodeStageVolume(usual());
     },
     async publish() {
@@ -250,10 +252,12 @@ function seatOf(world: World, volume: Volume): Seat {
     },
     async unstage() {
       await node.nodeUnstageVolume({ volumeId, stagingTargetPath: staging });
+      staged = false;
     },
     async detach() {
       if (kind.shared) await controller.controllerUnpublishVolume({ volumeId, nodeId: "n1" });
-      rmSync(folder, { recursive: true, force: true });
+      // Where an unstage was refused a mount may be left, to be unstaged later: no orchestrator removes that folder before.
+      if (!staged) rmSync(folder, { recursive: true, force: true });
     },
     async expand(bytes) {
       await node.nodeExpandVolume({

@@ -121,7 +121,8 @@ export class Subject {
 
   /** Now that the right file is back: it is let go everywhere, holds what was written, and can be used as ever. */
   async expectBack(): Promise<void> {
-    for (const seat of this.#seats.splice(0)) await settled(() => releaseAll(seat));
+    // The last first: it was staged there a second time, while nothing said that it was staged already.
+    for (const seat of this.#seats.splice(0).reverse()) await settled(() => releaseAll(seat));
     const { volumeId } = this.volume;
     assert.equal((await settled(() => this.#world.create(this.name))).volumeId, volumeId, "it has another identity");
     await this.#world.expectHolds(this.volume, this.name);

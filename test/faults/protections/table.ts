@@ -125,6 +125,14 @@ export const protections: readonly Protection[] = [
     words: /does not hold it/,
   },
   {
+    name: "second-stage-unmounted",
+    file: "src/volumes/staging.ts",
+    on: 'await this.#unmount(pool, volume, record, stagingPath, ["ours"], progress);',
+    off: "",
+    caughtBy: ["--only", "lies", "--pool", "directory-btrfs", "--operation", "record-stage", "--at", "garbage"],
+    words: /busy|VOLUME_IN_USE|still mounted/,
+  },
+  {
     name: "one-operation-a-volume",
     file: "src/volumes/context.ts",
     on: "/volume/${volume.key}`,\n      label: `volume '${volume.name}'`,\n      lockPaths: [pool.lockPath(\"volume\", volume.key)],",
