@@ -1,10 +1,11 @@
 /**
  * Who may open a volume of a shared pool: `attachments/<key>.json`, written by controllers under the volume's lock and
- * checked by nodes before they open. Each node that serves the pool keeps a record of its own in `members/`.
+ * checked by nodes before they open.
  */
 import { join } from "node:path";
 import { settleDirectories, syncDirectory, writeDurably } from "../host/files.ts";
 import { readdir, unlink } from "../host/fs.ts";
+import { MemberRecords } from "./members.ts";
 import type { Holder, Volume } from "./pool.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
@@ -14,26 +15,20 @@ const modes = /^[A-Z_]+$/;
 export class AttachmentRecords {
   readonly #folder: string;
   readonly #members: string;
+  readonly members: MemberRecords;
 
   constructor(pool: string) {
     this.#folder = join(pool, "attachments");
     this.#members = join(pool, "members");
+    this.members = new MemberRecords(this.#members);
   }
 
   async layOut(): Promise<void> {
     for (const folder of [this.#folder, this.#members]) await makeFolder(folder);
   }
 
-  /** Says that this node serves the pool, and how many volumes it takes. Written only when it is news. */
-  async join(node: string, maxVolumes: number): Promise<void> {
-    const text = encodeRecord({ node, maxVolumes });
-    if ((await readIfThere(this.#member(node))) !== text) await writeDurably(this.#member(node), text);
-  }
-
-  async limitOf(node: string): Promise<number | undefined> {
-    const path = this.#member(node);
-    const text = await readIfThere(path);
-    return text === undefined ? undefined : RecordReader.parse(text, path).count("maxVolumes");
+  limitOf(node: string): Promise<number | undefined> {
+    return this.members.limitOf(node);
   }
 
   /** Records of an earlier creation of the same name count as none. */
@@ -86,10 +81,5 @@ export class AttachmentRecords {
 
   #path(key: string): string {
     return join(this.#folder, `${key}.json`);
-  }
-
-  /** Node names are checked at start; the encoding keeps any other out of the path. */
-  #member(node: string): string {
-    return join(this.#members, `${Buffer.from(node).toString("hex")}.json`);
   }
 }

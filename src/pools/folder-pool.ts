@@ -313,7 +313,17 @@ export abstract class FolderPool {
     await Promise.all([this.volumes.settle(), this.snapshots.settle()]);
     await keepSpareLocks(join(this.folder, "locks"));
     await this.attachmentRecords?.layOut();
-    if (!this.#place.visitor) await this.attachmentRecords?.join(this.#place.node, this.#place.maxVolumes);
+    const { node, maxVolumes, visitor } = this.#place;
+    if (!visitor) await this.attachmentRecords?.members.join({ node, maxVolumes });
+  }
+
+  async rejoin(): Promise<string | undefined> {
+    const members = this.attachmentRecords?.members;
+    const wrong = await members?.wrong();
+    // Where the pool's disk is away, or another's is there, nothing of ours is to be written.
+    if (wrong === undefined || (await this.unavailable()) !== undefined) return undefined;
+    await members?.mend();
+    return wrong;
   }
 
   /** With the next promise it announces itself again. While one is open others must ask the disk. */

@@ -268,6 +268,12 @@ export interface Pool {
    */
   rest?(): Promise<void>;
 
+  /**
+   * Writes this node's own record in the pool anew where it is missing or damaged, durably, and answers what was wrong with it.
+   * Undefined: nothing. Absent: there is no such record. To be called now and then: others need it to attach volumes here.
+   */
+  rejoin?(): Promise<string | undefined>;
+
   /** The file whose flock decides between processes who works on an entry. Its folder is there; the file comes and goes. */
   lockPath(kind: "volume" | "snapshot", key: Key): string;
 

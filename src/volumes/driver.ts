@@ -30,6 +30,7 @@ import { EphemeralRules } from "./ephemeral.ts";
 import { forceDetach } from "./force-detach.ts";
 import { isEphemeral } from "./inline-attributes.ts";
 import { Ledger } from "./ledger.ts";
+import { Membership } from "./membership.ts";
 import { OwnPlaces } from "./own-places.ts";
 import { PoolSet } from "./pool-set.ts";
 import { PublishRules } from "./publishing.ts";
@@ -93,7 +94,12 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
   const ready = new Bystanders(readyWithinMs, options.log);
   const context = new Context(pools, new Ledger(), options.log, options.opensVolumes);
   const answering = new Answering(context, new CreateRules(context), new SnapshotRules(context));
-  const watch = options.opensVolumes === false ? () => undefined : (pool: Pool) => answering.watch(pool);
+  const membership = new Membership(options.log);
+  const watch = (pool: Pool) => {
+    if (options.opensVolumes === false) return;
+    answering.watch(pool);
+    membership.watch(pool);
+  };
   return {
     controller: controllerRules(context, slots, options),
     node: nodeRules(context, slots, options),
@@ -104,6 +110,7 @@ export async function openDriver(options: DriverOptions): Promise<Driver> {
       answering.stop();
       await context.ledger.stop(graceMs);
       await answering.ended(answerMs);
+      await membership.stop();
       await Promise.all(slots.map((slot) => inShare(slot.share, async () => slot.current?.stop())));
     },
   };

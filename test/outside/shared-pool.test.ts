@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { loopDevicesOf } from "../support/leftovers.ts";
 import { makePoolDisk } from "../support/pool-disk.ts";
 import { call, mounted, openRules, problem, type Rules, raw } from "../support/rules.ts";
@@ -105,5 +106,25 @@ test("what a detach by force left that was killed goes with the next one", async
   writeFileSync(join(left, "data.img"), "a copy");
   assert.deepEqual(await two.driver.forceDetach(id, call("force")), ["n1"]);
   assert.deepEqual(readdirSync(join(one.pool, "building")), []);
+  await one.remove(id);
+});
+
+test("a damaged record of a node is named, holds up nobody on that node, and is written anew by its driver", async (t) => {
+  const scratch = scratchFor(t);
+  const [one, two] = await twoNodes(scratch);
+  const { id } = await one.create("a", mounted);
+  const record = join(one.pool, "members", `${Buffer.from("n1").toString("hex")}.json`);
+  const right = readFileSync(record, "utf8");
+  writeFileSync(record, "{");
+  await assert.rejects(attach(two, id, "n1"), problem("RECORD_DAMAGED"));
+  await attach(one, id, "n1");
+  await detach(one, id, "n1");
+  one.driver.start();
+  for (let tries = 0; readFileSync(record, "utf8") !== right; tries += 1) {
+    assert.ok(tries < 80, "the record is still damaged");
+    await sleep(100);
+  }
+  await attach(two, id, "n1");
+  await detach(two, id, "n1");
   await one.remove(id);
 });

@@ -133,6 +133,14 @@ export const protections: readonly Protection[] = [
     words: /busy|VOLUME_IN_USE|still mounted/,
   },
   {
+    name: "own-record-known",
+    file: "src/pools/members.ts",
+    on: "if (node === this.#own?.node) return this.#own.maxVolumes;",
+    off: "",
+    caughtBy: ["--only", "lies", "--pool", "directory-shared", "--operation", "record-member", "--at", "empty"],
+    words: /RECORD_DAMAGED/,
+  },
+  {
     name: "one-operation-a-volume",
     file: "src/volumes/context.ts",
     on: "/volume/${volume.key}`,\n      label: `volume '${volume.name}'`,\n      lockPaths: [pool.lockPath(\"volume\", volume.key)],",
