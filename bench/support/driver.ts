@@ -5,8 +5,9 @@ import { closeSync, mkdtempSync, openSync, readFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CsiClient, CsiError, connect } from "../../src/csi/client.ts";
+import { type CsiClient, CsiError } from "../../src/csi/client.ts";
 import type { Scratch } from "../../test/support/scratch.ts";
+import { connectBare } from "./bare-client.ts";
 
 export interface Driver {
   readonly client: CsiClient;
@@ -47,9 +48,9 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   const began = performance.now();
   const child = spawn(options.program, args, { stdio: ["ignore", log, log] });
   closeSync(log);
-  const client = connect(`unix://${socket}`);
+  let client: CsiClient | undefined;
   const stop = async () => {
-    client.close();
+    client?.close();
     if (isGone(child)) return;
     const exit = once(child, "exit");
     child.kill("SIGTERM");
@@ -58,7 +59,7 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
     clearTimeout(late);
   };
   scratch.later(stop);
-  await untilReady(client, socket, child, logPath);
+  client = await untilReady(socket, child, logPath);
   const startMs = performance.now() - began;
   return {
     client,
@@ -74,14 +75,17 @@ function isGone(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** gRPC's own reconnecting waits a tenth of a second at least, so the socket is tried first by itself. */
-async function untilReady(client: CsiClient, socket: string, child: ChildProcess, logPath: string): Promise<void> {
+/** A client of the driver, which has answered that it is ready. */
+async function untilReady(socket: string, child: ChildProcess, logPath: string): Promise<CsiClient> {
   for (const until = Date.now() + 15_000; Date.now() < until; await sleep(2)) {
     if (isGone(child)) throw new Error(`the driver ended before it was ready:\n${readFileSync(logPath, "utf8")}`);
     if (!(await accepts(socket))) continue;
+    const client = connectBare(socket);
     try {
-      if ((await client.identity.probe({}, { timeoutMs: 2000 })).ready ?? true) return;
+      if ((await client.identity.probe({})).ready ?? true) return client;
+      client.close();
     } catch (error) {
+      client.close();
       if (!(error instanceof CsiError)) throw error;
     }
   }
