@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { settleDirectories, syncDirectory, writeDurably } from "../host/files.ts";
 import { readdir, unlink } from "../host/fs.ts";
+import { unlessUnreadable } from "./inventory.ts";
 import { MemberRecords } from "./members.ts";
 import type { Holder, Volume } from "./pool.ts";
 import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
@@ -63,20 +64,22 @@ export class AttachmentRecords {
     await syncDirectory(this.#folder);
   }
 
+  /** How many the node holds. One that can't be read is not counted: it is for its own volume's calls to name it. */
   async count(node: string): Promise<number> {
     let count = 0;
     for (const name of await readdir(this.#folder)) {
-      const path = join(this.#folder, name);
-      const text = await readIfThere(path);
-      if (text === undefined || !name.endsWith(".json")) continue;
-      if (
-        RecordReader.parse(text, path)
-          .children("holders")
-          .some((each) => each.text("node") === node)
-      )
-        count += 1;
+      if (!name.endsWith(".json")) continue;
+      const holders = await this.#nodesIn(join(this.#folder, name)).catch(unlessUnreadable);
+      if (holders?.includes(node)) count += 1;
     }
     return count;
+  }
+
+  async #nodesIn(path: string): Promise<string[] | undefined> {
+    const text = await readIfThere(path);
+    if (text === undefined) return undefined;
+    const holders = RecordReader.parse(text, path).children("holders");
+    return holders.map((each) => each.text("node"));
   }
 
   #path(key: string): string {

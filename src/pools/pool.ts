@@ -297,7 +297,7 @@ export interface Attachments {
   holders(volume: { readonly key: Key; readonly nonce: Nonce }): Promise<readonly Holder[]>;
   /** Durable when it returns. */
   setHolders(volume: Volume, holders: readonly Holder[]): Promise<void>;
-  /** How many volumes the node holds. */
+  /** How many volumes the node holds, but for those whose record can't be read. */
   count(node: string): Promise<number>;
   /** Gives the volume's bytes a new identity, so that whoever has the old one open writes where nobody reads. */
   fence(volume: Volume, work: Progress): Promise<void>;
