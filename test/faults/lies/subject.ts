@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Volume } from "../../../src/csi/gen/csi_pb.ts";
 import { createSnapshot } from "../../support/orchestrator.ts";
 import { settled } from "../again.ts";
-import { mebibyte, releaseAll, type Seat, takeAll, volumeBytes, type World } from "../world.ts";
+import { mebibyte, type Seat, takeAll, volumeBytes, type World } from "../world.ts";
 import { type Answer, answered } from "./answers.ts";
 
 export class Subject {
@@ -121,8 +121,10 @@ export class Subject {
 
   /** Now that the right file is back: it is let go everywhere, holds what was written, and can be used as ever. */
   async expectBack(): Promise<void> {
+    const seats = this.#seats.splice(0);
     // The last first: it was staged there a second time, while nothing said that it was staged already.
-    for (const seat of this.#seats.splice(0).reverse()) await settled(() => releaseAll(seat));
+    for (const step of ["unpublish", "unstage", "detach"] as const)
+      for (const seat of seats.toReversed()) await settled(() => seat[step]());
     const { volumeId } = this.volume;
     assert.equal((await settled(() => this.#world.create(this.name))).volumeId, volumeId, "it has another identity");
     await this.#world.expectHolds(this.volume, this.name);
