@@ -1,8 +1,8 @@
 /** Whether a whole block device refuses writes, which a read-only mount of its node does not make it do (BLKROSET, ioctl_blk). */
-import { constants, readFileSync } from "node:fs";
+import { constants } from "node:fs";
 import { closeFile, openFile } from "./files.ts";
+import { loopAttribute } from "./loop-attribute.ts";
 import { ioctlBuffer } from "./native.ts";
-import { isSystemError } from "./system-error.ts";
 
 const BLKROSET = 0x125d;
 
@@ -23,12 +23,7 @@ export async function setRefusesWrites(fd: number, refuses: boolean, path?: stri
   await ioctlBuffer({ syscall: "ioctl(BLKROSET)", ...(path === undefined ? {} : { path }) }, fd, BLKROSET, value);
 }
 
-/** Whether the loop device of this number, attached or not, refuses writes. sysfs is in memory: no need for another thread. */
+/** Whether the loop device of this number, attached or not, refuses writes. */
 export function refusesWrites(number: number): boolean {
-  try {
-    return readFileSync(`/sys/block/loop${number}/ro`, "latin1").trim() === "1";
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return false;
-    throw error;
-  }
+  return loopAttribute(number, "ro") === "1";
 }

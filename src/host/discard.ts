@@ -1,8 +1,9 @@
 /** Space that a volume's file system frees: given back to the pool, or kept where the pool reserved it. */
-import { constants, readFileSync } from "node:fs";
+import { constants } from "node:fs";
 import { closeFile, openFile } from "./files.ts";
 import { writeFile } from "./fs.ts";
 import { abandonable } from "./lane.ts";
+import { loopAttribute } from "./loop-attribute.ts";
 import { ioctlBuffer, syncfs } from "./native.ts";
 import { isSystemError } from "./system-error.ts";
 
@@ -26,7 +27,7 @@ export async function trim(mountPath: string, signal?: AbortSignal): Promise<num
   return Number(range.readBigUInt64LE(8));
 }
 
-const limitPath = (number: number) => `/sys/block/loop${number}/queue/discard_max_bytes`;
+const discardLimit = "queue/discard_max_bytes";
 
 /**
  * Turns discards off on an attached loop device, so that blocks that were reserved stay so. The kernel keeps this for
@@ -34,7 +35,7 @@ const limitPath = (number: number) => `/sys/block/loop${number}/queue/discard_ma
  * Fails where /sys is read-only, as in some containers.
  */
 export async function forbidDiscards(number: number): Promise<void> {
-  const path = limitPath(number);
+  const path = `/sys/block/loop${number}/${discardLimit}`;
   try {
     await writeFile(path, "0");
   } catch (error) {
@@ -46,10 +47,5 @@ export async function forbidDiscards(number: number): Promise<void> {
 
 /** Whether the number, attached or not, refuses discards because somebody said so. */
 export function discardsForbidden(number: number): boolean {
-  try {
-    return readFileSync(limitPath(number), "latin1").trim() === "0";
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return false;
-    throw error;
-  }
+  return loopAttribute(number, discardLimit) === "0";
 }

@@ -1,7 +1,8 @@
 /** What loop devices carry, as the kernel knows it. */
-import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { constants, existsSync, readFileSync } from "node:fs";
 import { closeFile, openFile } from "./files.ts";
 import { readdir } from "./fs.ts";
+import { loopAttribute } from "./loop-attribute.ts";
 import { ioctlBuffer } from "./native.ts";
 import { inShare } from "./share.ts";
 import { isSystemError } from "./system-error.ts";
@@ -84,20 +85,8 @@ function attachedNumbers(): number[] {
 
 /** Changes with every attachment, change of file and detachment of the device; absent before Linux 5.15. */
 function sequence(number: number): string | undefined {
-  try {
-    const fd = openSync(`/sys/block/loop${number}/diskseq`, "r");
-    try {
-      return digits.toString("latin1", 0, readSync(fd, digits));
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    if (isSystemError(error, "ENOENT", "ENODEV")) return undefined;
-    throw error;
-  }
+  return loopAttribute(number, "diskseq");
 }
-/** A read of sysfs gives the whole value at once; this is asked of each of a thousand devices. */
-const digits = Buffer.alloc(32);
 
 interface LoopFile {
   readonly dev: bigint;

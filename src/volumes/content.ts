@@ -28,6 +28,12 @@ export function filesystemFor(name: string): Filesystem {
   throw new Problem("FILESYSTEM_UNSUPPORTED", `there is no file system '${name}' here: known are ext4, xfs and btrfs`);
 }
 
+/** What is on a device, and the latch that says so. */
+interface Content {
+  readonly fs: Filesystem;
+  readonly latch: Latch;
+}
+
 /** Makes the device mountable as `asked`, and says as what. Empty `asked`: whatever the volume has or was made for. */
 export async function prepare(
   pool: Pool,
@@ -35,20 +41,20 @@ export async function prepare(
   opened: Device,
   asked: string,
   operation: Operation,
-): Promise<Filesystem> {
+): Promise<Content> {
   const latch = await pool.latch(volume);
   switch (latch.state) {
     case "blank":
     case "formatting":
       return format(pool, volume, opened, asked || volume.fsType || "ext4", latch.state === "blank", operation);
     case "used":
-      return identify(volume, opened.device, asked, operation);
+      return { fs: await identify(volume, opened.device, asked, operation), latch };
     case "formatted":
     case "resizing": {
       const fs = await confirm(volume, opened.device, latch.fsType, asked);
       await repair(volume, fs, opened.device, latch, operation);
-      if (latch.state === "resizing") await growInPlace(pool, volume, fs, opened.device, operation);
-      return fs;
+      if (latch.state === "formatted") return { fs, latch };
+      return { fs, latch: await growInPlace(pool, volume, fs, opened.device, operation) };
     }
   }
 }
@@ -68,7 +74,7 @@ async function format(
   fsType: string,
   fresh: boolean,
   operation: Operation,
-): Promise<Filesystem> {
+): Promise<Content> {
   const fs = filesystemFor(fsType);
   if (volume.size < fs.minimumBytes) {
     throw new Problem(
@@ -98,7 +104,8 @@ async function format(
       signal: operation.signal,
       onStart: (pid) => operation.child(pid, `mkfs.${fsType}`),
     });
-  await latched(pool, volume, { state: "formatted", fsType, size: volume.size }, async () => {
+  const latch: Latch = { state: "formatted", fsType, size: volume.size };
+  await latched(pool, volume, latch, async () => {
     for (let tries = 1; ; tries += 1) {
       try {
         return await make(fresh && tries === 1);
@@ -108,7 +115,7 @@ async function format(
       }
     }
   });
-  return fs;
+  return { fs, latch };
 }
 
 /** Sets the latch when `work` is done, and not where it fails. */
@@ -232,7 +239,7 @@ async function growInPlace(
   fs: Filesystem,
   device: string,
   operation: Operation,
-): Promise<void> {
+): Promise<Latch> {
   operation.step(`growing the ${fs.name} file system`);
   await operation.lasting(() =>
     fs.growOffline(device, {
@@ -241,12 +248,19 @@ async function growInPlace(
       onStart: (pid) => operation.child(pid, `resize of ${fs.name}`),
     }),
   );
-  await pool.setLatch(volume, { state: "formatted", fsType: fs.name, size: volume.size });
+  const latch: Latch = { state: "formatted", fsType: fs.name, size: volume.size };
+  await pool.setLatch(volume, latch);
+  return latch;
 }
 
-/** For file systems that grow when mounted. Called after every mount; does nothing where nothing is to do. */
-export async function growAfter(pool: Pool, volume: Volume, mountPath: string, device: string): Promise<void> {
-  const latch = await pool.latch(volume);
+/** For file systems that grow when mounted. Called after every mount, with the volume's latch; does nothing where nothing is to do. */
+export async function growAfter(
+  pool: Pool,
+  volume: Volume,
+  latch: Latch,
+  mountPath: string,
+  device: string,
+): Promise<void> {
   if (latch.state !== "formatted" || latch.size >= volume.size) return;
   await filesystemFor(latch.fsType).growOnline(mountPath, device);
   await pool.setLatch(volume, { ...latch, size: volume.size });

@@ -57,7 +57,7 @@ interface Running {
 }
 
 /** Milliseconds that an operation may take before it says to other processes what it is doing. */
-const silentMs = 40;
+const silentMs = 100;
 
 /** Milliseconds that an operation has to undo what it did, once it was asked to end. */
 const lastWords = 5_000;
@@ -140,7 +140,7 @@ export class Ledger {
       },
       child: (pid, program) => {
         running.child = `${program} (process ${pid})`;
-        tell();
+        if (wrote !== undefined) tell();
       },
       lasting: async (part) => {
         const before = running.goesOn;

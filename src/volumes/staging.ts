@@ -187,7 +187,7 @@ export class StageRules {
       await refusedFlags(() => bind({ source: opened.path, target, readonly, flags: record.mountFlags, attached }));
       return number;
     }
-    const fs = await prepare(pool, volume, opened, record.fsType, operation);
+    const { fs, latch } = await prepare(pool, volume, opened, record.fsType, operation);
     operation.step(`mounting the ${fs.name} file system`);
     const flags = [...(opened.discards ? fs.mountFlags : []), ...record.mountFlags];
     await refusedFlags(() =>
@@ -201,7 +201,7 @@ export class StageRules {
         attached,
       }),
     );
-    if (!readonly) await growAfter(pool, volume, target, opened.device);
+    if (!readonly) await growAfter(pool, volume, latch, target, opened.device);
     return number;
   }
 
@@ -236,7 +236,7 @@ export class StageRules {
     if (record.access === "block") return markUsed(pool, volume);
     const place = await pool.opened(volume);
     if (place?.gives === "device" && !isReadOnly(record.mode))
-      await growAfter(pool, volume, record.stagingPath, place.device);
+      await growAfter(pool, volume, await pool.latch(volume), record.stagingPath, place.device);
   }
 
   async #unstage(pool: Pool, volume: Volume, stagingPath: string, progress: Progress): Promise<void> {

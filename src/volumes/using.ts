@@ -109,7 +109,7 @@ export class UseRules {
     const place = await pool.opened(volume);
     if (place?.gives !== "device") throw notThere(volume, record.stagingPath);
     try {
-      await growAfter(pool, volume, record.stagingPath, place.device);
+      await growAfter(pool, volume, await pool.latch(volume), record.stagingPath, place.device);
     } catch (error) {
       if (!hasCode(error, "EPERM")) throw error;
       throw new Problem(

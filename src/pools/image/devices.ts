@@ -91,12 +91,12 @@ export class Devices {
     if (!file) return;
     const until = Date.now() + patience;
     for (;;) {
-      const numbers = await findLoops(file);
-      // The lock that the device keeps is the proof; the scan names it, and finds devices that others made.
-      if (numbers.length === 0 && !(await isLocked(data))) {
+      // The lock that the device keeps is the proof, whatever the number of devices; a look at all of them names it.
+      if (!(await isLocked(data))) {
         this.#last.delete(data);
         return;
       }
+      const numbers = await findLoops(file);
       let gone = numbers.length > 0;
       for (const number of numbers) if ((await detachLoop(number, file)) !== "gone") gone = false;
       work.signal.throwIfAborted();
@@ -142,11 +142,11 @@ export class Devices {
 
   /** Who has the file open, in words; undefined: nobody. */
   async holder(data: string): Promise<string | undefined> {
+    const locked = await isLocked(data).catch(unlessNoFile);
+    if (!locked) return undefined;
     const file = await identify(data).catch(unlessLost);
-    if (!file) return undefined;
-    const locked = await isLocked(data);
-    const [number] = locked || this.#last.has(data) ? await findLoops(file) : [];
-    if (number === undefined) return locked ? "a process or another node holds its lock" : undefined;
+    const [number] = file ? await findLoops(file) : [];
+    if (number === undefined) return "a process or another node holds its lock";
     const mounts = (await listMounts()).filter((mount) => mount.source === `/dev/loop${number}`);
     const where = mounts.map((mount) => mount.target).join(", ");
     return `/dev/loop${number}${where === "" ? " (mounted nowhere that this process can see)" : `, mounted at ${where}`}`;
@@ -248,6 +248,10 @@ function explained(data: string, error: unknown): unknown {
 function unlessLost(error: unknown): undefined {
   if (error instanceof Problem && error.code === "CONTENT_LOST") return undefined;
   throw error;
+}
+
+function unlessNoFile(error: unknown): undefined {
+  if (!hasCode(error, "ENOENT", "ELOOP", "EISDIR", "ENXIO")) throw error;
 }
 
 function inUse(volume: Volume, holder: string | undefined): Problem {
