@@ -89,7 +89,7 @@ for part in $parts; do
       began=$(date +%s)
       if sh scripts/check.sh; then add check 1 0 0 $(($(date +%s) - began)); else add check 0 1 0 $(($(date +%s) - began)); fi
       ;;
-    unit) node_tests unit 1 'src/**/*.test.ts' 'scripts/**/*.test.ts' 'examples/**/*.test.ts' ;;
+    unit) node_tests unit 4 'src/**/*.test.ts' 'scripts/**/*.test.ts' 'examples/**/*.test.ts' ;;
     outside) node_tests outside 1 'test/!(cluster|faults)/**/*.test.ts' ;;
     # A sample: npm run test:faults is the whole suite.
     faults) node_tests faults 1 'test/faults/**/*.test.ts' ;;

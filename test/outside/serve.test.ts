@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { connect } from "../csi/client.ts";
+import { connect } from "../../src/csi/client.ts";
 
 const bin = join(import.meta.dirname, "../../bin/holdfast");
 let folder = "";

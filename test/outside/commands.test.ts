@@ -3,9 +3,9 @@ import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { aVolume, testServer } from "../csi/test-server.ts";
-import { Problem } from "../pools/problem.ts";
-import type { CreateVolumeRequest, PublishRequest, StageRequest } from "../volumes/api.ts";
+import { aVolume, testServer } from "../../src/csi/test-server.ts";
+import { Problem } from "../../src/pools/problem.ts";
+import type { CreateVolumeRequest, PublishRequest, StageRequest } from "../../src/volumes/api.ts";
 
 const bin = join(import.meta.dirname, "../../bin/holdfast");
 
