@@ -6,7 +6,6 @@ import { defaultEndpoint, loadConfig } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
 import { startServer } from "../csi/server.ts";
-import { mainThreadFirst } from "../host/main-thread-first.ts";
 import type { Composition } from "../kubernetes/compose.ts";
 import { createLog, type Log } from "../observe/log.ts";
 import type { Readiness } from "../volumes/api.ts";
@@ -73,7 +72,6 @@ async function startDriver(config: Config, log: Log): Promise<RunningDriver> {
     log,
   });
   driver.start();
-  mainThreadFirst();
   const { asked, watch } = announce(config, driver.readiness, server.socketPath, log);
   return {
     asked,
