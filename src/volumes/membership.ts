@@ -1,5 +1,6 @@
 /** That this node serves a shared pool stands in the pool, where controllers elsewhere read it: kept right while the driver runs. */
 import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../host/within.ts";
 import type { Log } from "../observe/log.ts";
 import type { Pool } from "../pools/pool.ts";
 import { explain } from "./explain.ts";
@@ -28,7 +29,7 @@ export class Membership {
   /** Nothing is written after it, unless a disk did not answer in a tenth of a second. */
   async stop(): Promise<void> {
     this.#ending.abort();
-    await Promise.race([Promise.all(this.#watches), delay(endMs, undefined, { ref: false })]);
+    await within(endMs, Promise.all(this.#watches));
   }
 
   async #watch(pool: Pool): Promise<void> {
