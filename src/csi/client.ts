@@ -92,6 +92,8 @@ function open(address: string): {
     "grpc.max_receive_message_length": largestAnswer,
     "grpc.max_send_message_length": -1,
     "grpc.enable_retries": 0,
+    // Statistics of each call, for a debugging service that is not offered.
+    "grpc.enable_channelz": 0,
     "grpc.service_config_disable_resolution": 1,
     // A driver that restarts is back in well under a second; waiting longer than that for the next try helps nobody.
     "grpc.initial_reconnect_backoff_ms": 100,

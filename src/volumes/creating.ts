@@ -74,7 +74,12 @@ export class CreateRules {
     elsewhere.catch(() => undefined);
     const there = await wish.pool.find(key, "absent");
     if (there) {
-      if (there.name !== request.name) throw new Problem("INTERNAL", `two names have the key ${there.key}`);
+      // Its key is made of its name: this one was changed.
+      if (there.name !== request.name)
+        throw new Problem(
+          "RECORD_DAMAGED",
+          `the record of the volume ${shown(request.name)} calls it ${shown(there.name)}`,
+        );
       const differs = difference(wish.pool, there, request, wish);
       if (differs === undefined) return viewOf(this.#context.pools, wish.pool, there);
       throw taken(request.name, differs);

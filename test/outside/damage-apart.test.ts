@@ -45,6 +45,22 @@ describe("a damaged file of the pool", () => {
     await createVolume(driver, "new");
   });
 
+  test("a record that calls its volume otherwise is damaged, and no second volume is made", async (t) => {
+    const scratch = scratchFor(t);
+    const disk = await makePoolDisk(scratch, "xfs");
+    const driver = await startDriver(scratch, { pools: [`p=image:${disk.path}`] });
+    await createVolume(driver, "one");
+    const volumes = join(disk.path, "volumes");
+    const [key = ""] = readdirSync(volumes);
+    const record = join(volumes, key, "record.json");
+    const right = readFileSync(record, "utf8");
+    writeFileSync(record, right.replace('"one"', '"ond"'));
+    await refused(createVolume(driver, "one"), "DATA_LOSS", /'one' calls it 'ond'.*RECORD_DAMAGED/s);
+    writeFileSync(record, right);
+    await createVolume(driver, "one");
+    assert.deepEqual(readdirSync(volumes), [key]);
+  });
+
   test("a marker that is another pool's: no name gets a second volume", async (t) => {
     const scratch = scratchFor(t);
     const disk = await makePoolDisk(scratch, "xfs");
