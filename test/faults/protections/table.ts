@@ -56,7 +56,7 @@ export const protections: readonly Protection[] = [
       "--operation",
       "snapshot-in-use",
       "--at",
-      "group:pwrite64:4,group:pwrite64:5",
+      "group:ioctl:1,group:ioctl:2",
     ],
     words: /frozen|did not end/,
   },
