@@ -8,6 +8,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CsiClient, connect } from "../csi/client.ts";
 import { socketPathOf } from "../csi/endpoint.ts";
+import { within } from "../host/within.ts";
 import { apart } from "../observe/apart.ts";
 import type { Log } from "../observe/log.ts";
 import { type ApiClient, openClient } from "./api/client.ts";
@@ -204,7 +205,7 @@ class Run {
         ),
       ),
     );
-    await Promise.race([events.flush(), sleep(flushWithinMs)]);
+    await within(flushWithinMs, events.flush());
   }
 
   /** Ends when the driver behind the socket is another than it was. */

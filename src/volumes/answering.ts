@@ -1,5 +1,6 @@
 /** The node's half of a copy that a controller elsewhere asks for: see asking.ts. */
 import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../host/within.ts";
 import type { Pool } from "../pools/pool.ts";
 import { failed, keptMs, type Requests, type Taken } from "../pools/requests.ts";
 import type { Call } from "./api.ts";
@@ -45,7 +46,7 @@ export class Answering {
   /** What ran when it was stopped has been answered, or has not for this long: its asker learns by the lock that nobody acts. */
   async ended(withinMs: number): Promise<void> {
     const all = Promise.all([...this.#watches, ...this.#acts.values()]);
-    await Promise.race([all, delay(withinMs, undefined, { ref: false })]);
+    await within(withinMs, all);
   }
 
   async #watch(pool: Pool): Promise<void> {

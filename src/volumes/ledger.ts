@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { lockFile } from "../host/locks.ts";
 import { currentShare, inShare, type Share } from "../host/share.ts";
 import { type WarmLock, WarmLocks } from "../host/warm-locks.ts";
+import { within } from "../host/within.ts";
 import type { Progress } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { hasCode } from "../pools/record.ts";
@@ -107,9 +108,7 @@ export class Ledger {
     const timer = setTimeout(() => {
       for (const each of this.#running.values()) each.controller.abort(new Error("the driver is stopping"));
     }, graceMs);
-    const giveUp = new AbortController();
-    await Promise.race([all, delay(graceMs + lastWords, undefined, { signal: giveUp.signal }).catch(() => undefined)]);
-    giveUp.abort();
+    await within(graceMs + lastWords, all);
     clearTimeout(timer);
     await this.#locks.end();
   }
