@@ -5,10 +5,9 @@
 import { join } from "node:path";
 import { settleDirectories, syncDirectory, writeDurably } from "../host/files.ts";
 import { readdir, unlink } from "../host/fs.ts";
-import { unlessUnreadable } from "./inventory.ts";
 import { MemberRecords } from "./members.ts";
 import type { Holder, Volume } from "./pool.ts";
-import { encodeRecord, hasCode, RecordReader, readIfThere } from "./record.ts";
+import { encodeRecord, hasCode, RecordReader, readIfThere, unlessUnreadable } from "./record.ts";
 import { makeFolder } from "./shelf.ts";
 
 const modes = /^[A-Z_]+$/;

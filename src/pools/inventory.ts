@@ -5,7 +5,7 @@
 
 import type { Key, KeyedPage, Snapshot, Volume } from "./pool.ts";
 import type { Presence } from "./presence.ts";
-import { Problem } from "./problem.ts";
+import { unlessUnreadable } from "./record.ts";
 import { listAside, type Shelf } from "./shelf.ts";
 
 /** Files read at once while filling; keeps the thread pool free for calls. */
@@ -178,12 +178,6 @@ export class Inventory {
     if (size === undefined) this.#aside.delete(path);
     else this.#aside.set(path, size);
   }
-}
-
-/** One record that can't be read must not stop the pool; its own calls say what is wrong with it. */
-export function unlessUnreadable(error: unknown): undefined {
-  if (error instanceof Problem && (error.code === "RECORD_DAMAGED" || error.code === "POOL_NEWER")) return undefined;
-  throw error;
 }
 
 /** Maps in order with at most `width` under way. */

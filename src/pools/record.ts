@@ -45,6 +45,12 @@ export function damaged(path: string, why: string, cause?: unknown): Problem {
   );
 }
 
+/** One record that can't be read must not stop the pool; its own calls say what is wrong with it. */
+export function unlessUnreadable(error: unknown): undefined {
+  if (error instanceof Problem && (error.code === "RECORD_DAMAGED" || error.code === "POOL_NEWER")) return undefined;
+  throw error;
+}
+
 /** Bytes: far more than any record has, for one that lists the many targets of a volume too. */
 const longestRecord = 4 * 1024 * 1024;
 
