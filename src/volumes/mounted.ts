@@ -115,10 +115,8 @@ export async function mountedBeside(place: Place, path: string): Promise<string[
   // A pool may mount something of its own where a volume is: that is the volume, not a use of it.
   const own = place.gives === "directory" ? place.path : undefined;
   const ours = mounts.filter((each) => each.target !== own && belongs(each));
-  const peers = new Set(ours.filter((each) => each.target === path).flatMap((each) => groups(each)));
-  return ours
-    .filter((each) => each.target !== path && !groups(each).some((group) => peers.has(group)))
-    .map((each) => each.target);
+  const here = ours.filter((each) => each.target === path);
+  return ours.filter((each) => each.target !== path && !isPeer(each, here)).map((each) => each.target);
 }
 
 /**
@@ -129,9 +127,9 @@ export async function mountedBeside(place: Place, path: string): Promise<string[
 export async function isApart(path: string, others: readonly string[]): Promise<boolean> {
   const mounts = await listMounts();
   const here = mounts.filter((each) => each.target === path);
-  const peers = new Set(mounts.filter((each) => others.includes(each.target)).flatMap((each) => groups(each)));
   if (here.length === 0 || others.includes(path)) return false;
-  return !here.some((each) => groups(each).some((group) => peers.has(group)));
+  const there = mounts.filter((each) => others.includes(each.target));
+  return !here.some((each) => isPeer(each, there));
 }
 
 function belongsTo(place: Place, mounts: readonly MountLine[]): (mount: MountLine) => boolean {
@@ -149,6 +147,12 @@ function belongsTo(place: Place, mounts: readonly MountLine[]): (mount: MountLin
     mount.source === place.device ||
     (mount.major === major(node.rdev) && mount.minor === minor(node.rdev)) ||
     (mount.root === name && mount.major === major(node.dev) && mount.minor === minor(node.dev));
+}
+
+/** Whether propagation made one of them and the mount of each other, or both of a third. */
+function isPeer(mount: MountLine, others: readonly MountLine[]): boolean {
+  const theirs = new Set(others.flatMap(groups));
+  return groups(mount).some((group) => theirs.has(group));
 }
 
 function groups(mount: MountLine): string[] {
