@@ -30,6 +30,11 @@ interface FileIdentity {
   readonly size: number;
 }
 
+interface Held {
+  readonly file: FileIdentity | undefined;
+  readonly numbers: readonly number[];
+}
+
 export class Devices {
   readonly #thick: boolean;
   readonly #remote: boolean;
@@ -87,18 +92,15 @@ export class Devices {
 
   async close(data: string, volume: Volume, work: Progress): Promise<void> {
     await this.#closeFormer(data, volume, work);
-    const file = await this.#identity(data);
-    if (!file) return;
     const until = Date.now() + patience;
     for (;;) {
-      // The lock that the device keeps is the proof, whatever the number of devices; a look at all of them names it.
-      if (!(await isLocked(data))) {
+      const held = await this.#held(data);
+      if (held?.file === undefined) {
         this.#last.delete(data);
         return;
       }
-      const numbers = await findLoops(file);
-      let gone = numbers.length > 0;
-      for (const number of numbers) if ((await detachLoop(number, file)) !== "gone") gone = false;
+      let gone = held.numbers.length > 0;
+      for (const number of held.numbers) if ((await detachLoop(number, held.file)) !== "gone") gone = false;
       work.signal.throwIfAborted();
       if (gone) continue;
       if (Date.now() > until) throw inUse(volume, await this.holder(data));
@@ -142,14 +144,23 @@ export class Devices {
 
   /** Who has the file open, in words; undefined: nobody. */
   async holder(data: string): Promise<string | undefined> {
-    const locked = await isLocked(data).catch(unlessNoFile);
-    if (!locked) return undefined;
-    const file = await identify(data).catch(unlessLost);
-    const [number] = file ? await findLoops(file) : [];
+    const held = await this.#held(data);
+    if (!held) return undefined;
+    const [number] = held.numbers;
     if (number === undefined) return "a process or another node holds its lock";
     const mounts = (await listMounts()).filter((mount) => mount.source === `/dev/loop${number}`);
     const where = mounts.map((mount) => mount.target).join(", ");
     return `/dev/loop${number}${where === "" ? " (mounted nowhere that this process can see)" : `, mounted at ${where}`}`;
+  }
+
+  /**
+   * The devices that carry the file, where somebody has it open: the lock that a device keeps is the proof, and a look at all
+   * devices of the host names it. Undefined: nobody has, or it is not there. Without `file`: it is not one any more.
+   */
+  async #held(data: string): Promise<Held | undefined> {
+    if (!(await isLocked(data).catch(unlessNoFile))) return undefined;
+    const file = await this.#identity(data);
+    return { file, numbers: file ? await findLoops(file) : [] };
   }
 
   async resize(data: string, volume: Volume): Promise<number> {
