@@ -32,6 +32,8 @@ results=$(mktemp -d "$CACHE/results-XXXXXX")
 trap 'rm -rf "$results"; rmdir "$run" 2>/dev/null || true' EXIT
 
 passed=0 failed=0 skipped=0 summary=''
+# Told again at the end, where whoever looks at a long log looks first.
+failures="$results/failures"
 
 # add PART PASSED FAILED SKIPPED SECONDS
 add() {
@@ -75,6 +77,8 @@ run_tests() {
   good=${good:-0} missed=${missed:-0} bad=$((${bad:-0} + ${cancelled:-0}))
   if [ "$((good + bad))" = 0 ]; then say "$part: no test was found" && bad=1; fi
   if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  # Each failed test with its error, from TAP; a test that failed because one within it did says nothing of its own.
+  sed -n "/^ *not ok/,/^ *\.\.\.\$/p" "$tap" | sed "s/^/$part: /" >>"$failures"
 }
 
 # The files whose tests failed, from the last run's TAP: only what stands at the margin is a test of a file.
@@ -108,5 +112,6 @@ done
 say "leftovers"
 if bin/holdfast-node test/support/check-leftovers.ts "$run"; then add leftovers 1 0 0 0; else add leftovers 0 1 0 0; fi
 
+if [ -s "$failures" ]; then printf '\nwhat failed:\n' && tail -n 200 "$failures"; fi
 printf '\n%s\n%d passed, %d failed, %d skipped\n' "$summary" "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ]

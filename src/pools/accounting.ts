@@ -29,13 +29,19 @@ export class Accounting {
   readonly #measure: () => Promise<number>;
   /** Removes it and what was promised to it, now or later. */
   readonly #giveUp: (aside: Aside) => Promise<void>;
+  /** Takes away what servers that died were building; the caller holds the lock of the entry `mine`. */
+  readonly #makeRoom: (mine: Key) => Promise<void>;
   #measured: { readonly size: number; readonly at: number } | undefined;
 
   constructor(
     pool: { readonly folder: string; readonly name: string },
     limits: Limits,
     inventory: Inventory,
-    bytes: { readonly measure: () => Promise<number>; readonly giveUp: (aside: Aside) => Promise<void> },
+    bytes: {
+      readonly measure: () => Promise<number>;
+      readonly giveUp: (aside: Aside) => Promise<void>;
+      readonly makeRoom: (mine: Key) => Promise<void>;
+    },
   ) {
     this.#pool = pool.folder;
     this.#name = pool.name;
@@ -43,9 +49,13 @@ export class Accounting {
     this.#inventory = inventory;
     this.#measure = bytes.measure;
     this.#giveUp = bytes.giveUp;
+    this.#makeRoom = bytes.makeRoom;
   }
 
-  /** A place in `building/` with `size` bytes promised to it. Throws POOL_FULL with the figures. */
+  /**
+   * A place in `building/` with `size` bytes promised to it, for an entry whose lock the caller holds. Throws POOL_FULL with
+   * the figures.
+   */
   async promise(kind: string, key: Key, size: number): Promise<Aside> {
     await this.#inventory.announce();
     const aside = await makeAside(this.#pool, kind, key, size);
@@ -53,7 +63,10 @@ export class Accounting {
     try {
       await this.#inventory.current();
       let capacity = await this.#figures(false);
-      if (this.#over(capacity)) capacity = await this.#figures(true);
+      if (this.#over(capacity)) {
+        await this.#makeRoom(key);
+        capacity = await this.#figures(true);
+      }
       if (this.#over(capacity)) throw this.#full(size, capacity);
       return aside;
     } catch (error) {

@@ -11,6 +11,7 @@ import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
 import { decodeLatch, decodeSnapshot, decodeVolume, encodeLatch, encodeSnapshot, encodeVolume } from "./codec.ts";
 import { eachApart } from "./each-apart.ts";
+import { HalfMade } from "./half-made.ts";
 import { keyOf } from "./ids.ts";
 import { Inventory, inTurns } from "./inventory.ts";
 import { readMarker } from "./marker.ts";
@@ -65,6 +66,7 @@ export abstract class FolderPool {
   protected readonly inventory: Inventory;
   protected readonly attachmentRecords: AttachmentRecords | undefined;
   readonly #presence: Presence;
+  readonly #halfMade: HalfMade;
   /** Deletions under way in this process, so that stopping can wait for the one that runs. */
   #reclaiming: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -85,9 +87,17 @@ export abstract class FolderPool {
       place.shared,
     );
     this.inventory = new Inventory(place.folder, { volume: this.volumes, snapshot: this.snapshots }, this.#presence);
+    this.#halfMade = new HalfMade({
+      folder: place.folder,
+      shared: place.shared,
+      inventory: this.inventory,
+      lockPath: (kind, key) => this.lockPath(kind, key),
+      discard: (aside) => this.discard(aside),
+    });
     this.accounting = new Accounting(place, limits, this.inventory, {
       measure: () => this.measure(),
       giveUp: (aside) => this.#giveUp(aside),
+      makeRoom: (mine) => this.#halfMade.makeRoom(mine),
     });
     this.attachmentRecords = place.shared ? new AttachmentRecords(place.folder) : undefined;
   }
@@ -239,7 +249,7 @@ export abstract class FolderPool {
     this.#sweepingAgain ??= setTimeout(() => void this.#sweep().catch(() => undefined), sweepAgainMs).unref();
     await eachApart(
       [
-        async () => eachApart(await listAside(this.folder, "building"), (aside) => this.#discardLeft(aside)),
+        () => this.#halfMade.clear(),
         async () => {
           for (const aside of await listAside(this.folder, "trash")) this.#reclaim(aside);
         },
@@ -248,18 +258,6 @@ export abstract class FolderPool {
       ],
       (step) => step(),
     );
-  }
-
-  async #discardLeft(aside: Aside): Promise<void> {
-    // Whoever builds holds the entry's lock; a crash has let go of it.
-    const lock = await lockFile(this.lockPath(aside.kind === "snapshot" ? "snapshot" : "volume", aside.key));
-    if ("heldBy" in lock) return;
-    try {
-      await this.discard(aside);
-      this.inventory.reclaimed(aside.path);
-    } finally {
-      await lock.release();
-    }
   }
 
   /** The files of locks that nobody holds: a process that died had them, or let them rest for the next call. */
@@ -355,6 +353,7 @@ export abstract class FolderPool {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#sweepingAgain);
+    await this.#halfMade.stop();
     await this.#reclaiming;
     for (const shelf of [this.volumes, this.snapshots]) shelf.end();
     await this.#presence.end();

@@ -114,6 +114,11 @@ export class Inventory {
     this.#setAside(path, size);
   }
 
+  /** Whether it is what this process builds, grows or gives back. */
+  isOwn(path: string): boolean {
+    return this.#own.has(path);
+  }
+
   reclaimed(path: string): void {
     this.#note(path);
     this.#own.delete(path);

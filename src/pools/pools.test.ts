@@ -119,9 +119,18 @@ for (const backend of [image, directory]) {
   test(named("promises never exceed the pool, by one controller or by two, and come back with deletion"), () =>
     withPool(async (open) => {
       const [a, b] = [await open(), await open()];
-      const outcomes = await Promise.allSettled(
-        Array.from({ length: 24 }, (_, n) => (n % 2 ? a : b).create(volume(a, `v${n}`, 10 * mebibyte), work)),
-      );
+      const create = async (n: number) => {
+        const [pool, wanted] = [n % 2 ? a : b, volume(a, `v${n}`, 10 * mebibyte)];
+        // As each call has it: to the other controller what nobody has locked is a dead one's.
+        const held = await lockFile(pool.lockPath("volume", wanted.key));
+        assert.ok("release" in held);
+        try {
+          return await pool.create(wanted, work);
+        } finally {
+          await held.release();
+        }
+      };
+      const outcomes = await Promise.allSettled(Array.from({ length: 24 }, (_, n) => create(n)));
       const made = outcomes.filter((each) => each.status === "fulfilled").map((each) => each.value);
       assert.ok(made.length <= 10, `${made.length} volumes of 10 MiB in 100 MiB`);
       for (const each of outcomes) {
@@ -183,6 +192,41 @@ for (const backend of [image, directory]) {
       assert.deepEqual(locks, [`snapshot-${made.key}`]);
       await held.release();
       assert.deepEqual(await pool.find(made.key), made);
+    }),
+  );
+
+  test(named("what a crash left goes too where a call has its entry when the pool is tidied, once that lets go"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const { makeAside } = await import("./shelf.ts");
+      const key = keyOf("volume", pool.uuid, "half");
+      await makeAside(folder, "volume", key, mebibyte);
+      const held = await lockFile(pool.lockPath("volume", key));
+      assert.ok("release" in held);
+      await pool.recover();
+      assert.equal((await pool.capacity()).promised, mebibyte);
+      await held.release();
+      for (let n = 0; n < 300 && (await listAside(folder, "building")).length > 0; n++) await setTimeout(10);
+      assert.deepEqual(await listAside(folder, "building"), []);
+      assert.equal((await pool.capacity()).promised, 0);
+    }),
+  );
+
+  test(named("a promise is not refused for what a dead server had begun, not even of the same name"), () =>
+    withPool(async (open, folder) => {
+      const pool = await open();
+      const { makeAside } = await import("./shelf.ts");
+      for (const name of ["another", "a"]) {
+        await makeAside(folder, "volume", keyOf("volume", pool.uuid, name), 40 * mebibyte);
+      }
+      const wanted = volume(pool, "a", 80 * mebibyte);
+      // As a call has it.
+      const held = await lockFile(pool.lockPath("volume", wanted.key));
+      assert.ok("release" in held);
+      await pool.create(wanted, work);
+      await held.release();
+      assert.deepEqual(await listAside(folder, "building"), []);
+      assert.equal((await pool.capacity()).promised, 80 * mebibyte);
     }),
   );
 
