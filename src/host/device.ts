@@ -5,15 +5,6 @@ import { closeFile, openFile } from "./files.ts";
 import { readBytes } from "./fs.ts";
 import { isSystemError } from "./system-error.ts";
 
-async function withDevice<T>(path: string, flags: number, use: (fd: number) => Promise<T>): Promise<T> {
-  const fd = await openFile(path, flags);
-  try {
-    return await use(fd);
-  } finally {
-    await closeFile(fd);
-  }
-}
-
 /** The first `bytes` of the device, less where it is smaller. The caller keeps it open, or mounted, meanwhile. */
 export async function readHead(path: string, bytes: number): Promise<Buffer> {
   const fd = await openFile(path, constants.O_RDONLY);
@@ -49,17 +40,28 @@ export function isZeros(bytes: Buffer): boolean {
 }
 
 /**
- * Waits until no file system has the device, in any mount namespace: the kernel lets go of it a moment after the last
- * unmount, or much later when somebody else holds it. False: still held after `patienceMs` (default 2,000).
+ * The device for this process alone: until `release` no file system of it can be mounted, in any mount namespace, nor can
+ * another claim it (open(2), O_EXCL on a block device). The kernel lets go of a device a moment after its last unmount, or much
+ * later when somebody else holds it. Undefined: still held after `patienceMs` milliseconds.
  */
-export async function untilUnused(path: string, patienceMs = 2000): Promise<boolean> {
+export async function claimDevice(
+  path: string,
+  patienceMs: number,
+): Promise<{ readonly release: () => Promise<void> } | undefined> {
   for (const start = performance.now(); ; await delay(2)) {
     try {
-      await withDevice(path, constants.O_RDONLY | constants.O_EXCL, async () => undefined);
-      return true;
+      const fd = await openFile(path, constants.O_RDONLY | constants.O_EXCL);
+      return { release: () => closeFile(fd) };
     } catch (error) {
       if (!isSystemError(error, "EBUSY")) throw error;
-      if (performance.now() - start > patienceMs) return false;
+      if (performance.now() - start > patienceMs) return undefined;
     }
   }
+}
+
+/** Waits until no file system has the device, in any mount namespace. False: still held after two seconds. */
+export async function untilUnused(path: string): Promise<boolean> {
+  const claim = await claimDevice(path, 2000);
+  await claim?.release();
+  return claim !== undefined;
 }

@@ -3,6 +3,8 @@
  * its pipe or of its time; a raw device is flushed. What is about to be frozen is recorded first, and start-up thaws
  * what is recorded.
  */
+import { setTimeout as delay } from "node:timers/promises";
+import { claimDevice } from "../host/device.ts";
 import { freeze, NotFrozen, thaw } from "../host/freeze.ts";
 import { mountAt } from "../host/mount-at.ts";
 import { listMounts } from "../host/mount-table.ts";
@@ -11,7 +13,10 @@ import type { Log } from "../observe/log.ts";
 import type { NodeRecords } from "../pools/node-records.ts";
 import type { Hold, Pool, Progress, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
+import { hasCode } from "../pools/record.ts";
 
+/** Milliseconds in which the kernel lets go of a device after its last unmount, if nobody else has it. */
+const passingMs = 200;
 /** Local pools have nobody to ask. */
 const withoutAsking = "let the controller share the node's mount namespace, or unpublish and unstage the volume first";
 
@@ -44,26 +49,23 @@ export class Holder {
   /** The caller has the volume's lock, so nobody opens or closes it meanwhile. */
   still(pool: Pool, volume: Volume, progress: Progress): Hold {
     return async (maxMs, cut) => {
-      const place = await pool.opened(volume);
-      if (!place) {
-        const others = await this.#records(pool).othersWith(volume);
-        const holder = others.length > 0 ? `staged on ${others.join(", ")}` : await pool.inUse(volume);
-        if (holder !== undefined) {
-          const what = `the volume '${volume.name}' is open where this process can't hold it still: ${holder}`;
-          throw refusal(pool, volume, others, what);
+      for (const until = performance.now() + passingMs; ; await delay(5, undefined, { signal: progress.signal })) {
+        const place = await pool.opened(volume);
+        if (place?.gives === "directory") return cut("moving");
+        const target = place && (await reachableMount(place.device));
+        if (target !== undefined) return this.#frozen(pool, volume, target, maxMs, () => cut("frozen"), progress);
+        if (place && !(await this.#hasFileSystem(pool, volume))) {
+          progress.step("flushing the device");
+          await syncDevice(place.device);
+          return cut("moving");
         }
-        return cut("idle");
+        const claim = place && (await this.#claim(pool, volume, place.device));
+        if (claim) return await unmounted(claim, () => cut("idle"));
+        const refused = await this.#refusal(pool, volume, place !== undefined);
+        if (!refused) return cut("idle");
+        // A device that its last user has just let go of is there for a moment more.
+        if (refused instanceof HeldElsewhere || performance.now() > until) throw refused;
       }
-      if (place.gives === "directory") return cut("moving");
-      const target = await reachableMount(place.device);
-      if (target !== undefined) return this.#frozen(pool, volume, target, maxMs, () => cut("frozen"), progress);
-      if (await this.#isMountedUnseen(pool, volume)) {
-        const what = `the volume '${volume.name}' is mounted where this process can't see it, and can't be frozen`;
-        throw refusal(pool, volume, await this.#nodesWith(pool, volume), what);
-      }
-      progress.step("flushing the device");
-      await syncDevice(place.device);
-      return cut("moving");
     };
   }
 
@@ -127,8 +129,31 @@ export class Holder {
     return own?.nonce === volume.nonce ? [this.#otherProcess] : [];
   }
 
-  /** A file system that another mount namespace has: the latch says that it was formatted, the device is there, no mount is. */
-  async #isMountedUnseen(pool: Pool, volume: Volume): Promise<boolean> {
+  /** Undefined: nobody has it open. */
+  async #refusal(pool: Pool, volume: Volume, mounted: boolean): Promise<Problem | undefined> {
+    if (mounted) {
+      const what = `the volume '${volume.name}' is mounted where this process can't see it, and can't be frozen`;
+      return refusal(pool, volume, await this.#nodesWith(pool, volume), what);
+    }
+    const others = await this.#records(pool).othersWith(volume);
+    const holder = others.length > 0 ? `staged on ${others.join(", ")}` : await pool.inUse(volume);
+    if (holder === undefined) return undefined;
+    const what = `the volume '${volume.name}' is open where this process can't hold it still: ${holder}`;
+    return refusal(pool, volume, others, what);
+  }
+
+  /** A device that a stage or an unstage that was cut short has left open. Undefined: it is mounted, or going, or another's by now. */
+  async #claim(pool: Pool, volume: Volume, device: string): Promise<Claim | undefined> {
+    const claim = await claimDevice(device, 0).catch(unlessGone);
+    if (!claim) return undefined;
+    const now = await pool.opened(volume);
+    if (now?.gives === "device" && now.device === device) return { device, ...claim };
+    await claim.release();
+    return undefined;
+  }
+
+  /** Not a raw volume, whose consumers claim nothing. */
+  async #hasFileSystem(pool: Pool, volume: Volume): Promise<boolean> {
     const record = await this.#records(pool).read(volume.key);
     return record?.access !== "block" && (await pool.latch(volume)).state !== "used";
   }
@@ -161,6 +186,26 @@ function refusal(pool: Pool, volume: Volume, nodes: readonly string[], what: str
   const [node, ...more] = nodes;
   if (node !== undefined && more.length === 0) return new HeldElsewhere(pool, volume, node, what);
   return new Problem("SOURCE_NOT_READY", what, { advice: withoutAsking });
+}
+
+interface Claim {
+  readonly device: string;
+  readonly release: () => Promise<void>;
+}
+
+/** While this process has claimed the device nobody mounts it. */
+async function unmounted<T>({ device, release }: Claim, cut: () => Promise<T>): Promise<T> {
+  try {
+    await syncDevice(device);
+    return await cut();
+  } finally {
+    await release();
+  }
+}
+
+/** A loop device that is being detached, or whose number is free. */
+function unlessGone(error: unknown): undefined {
+  if (!hasCode(error, "ENXIO", "ENODEV", "ENOENT")) throw error;
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };

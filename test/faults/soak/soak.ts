@@ -13,7 +13,6 @@ import { World } from "../world.ts";
 import { Killer } from "./storm.ts";
 import { growthAnHour, look, type Vitals } from "./vitals.ts";
 
-const chosen = ["image", "image-block", "image-shared"];
 /** `npm run test:soak -- --minutes N`, for each pool. */
 const minutes = Number(process.env["HOLDFAST_SOAK_MINUTES"] ?? 2);
 const sampleSeconds = 5;
@@ -23,16 +22,14 @@ const restMs = 600;
 /** Descriptors that may be more: one that is closed a moment later. */
 const slack = 3;
 
-export const soak: readonly Part[] = pools
-  .filter(({ name }) => chosen.includes(name))
-  .map((pool, index) => ({
-    fault: "soak",
-    pool: pool.name,
-    operation: "mixed",
-    sample: index === 0,
-    seconds: minutes * 60,
-    run: (tries: Tries) => run(pool, tries),
-  }));
+export const soak: readonly Part[] = pools.map((pool, index) => ({
+  fault: "soak",
+  pool: pool.name,
+  operation: "mixed",
+  sample: index === 0,
+  seconds: minutes * 60,
+  run: (tries: Tries) => run(pool, tries),
+}));
 
 async function run(pool: PoolKind, tries: Tries): Promise<void> {
   const scratch = tries.scratch();
