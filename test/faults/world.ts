@@ -1,6 +1,6 @@
 /** One real driver over one real pool, and what an orchestrator does with them: the place where faults are made. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Volume } from "../../src/csi/gen/csi_pb.ts";
@@ -136,8 +136,8 @@ export class World {
 
   /** Fails unless nothing is left: of volumes and snapshots, mounts and devices, files in the pool and promised bytes. */
   async expectEmpty(): Promise<void> {
-    assert.deepEqual(await this.volumeIds(), [], "volumes are left");
-    assert.deepEqual(await this.snapshotIds(), [], "snapshots are left");
+    assert.deepEqual(await this.volumeIds(), [], `volumes are left: ${this.#recorded("volumes")}`);
+    assert.deepEqual(await this.snapshotIds(), [], `snapshots are left: ${this.#recorded("snapshots")}`);
     const left = async (): Promise<string[]> => [
       ...filesOf(this.disk.path)
         .filter((file) => !this.#empty.files.includes(file))
@@ -157,6 +157,13 @@ export class World {
       assert.ok(tries < 100, found.join("\n"));
       await sleep(tries < 10 ? 10 : 50);
     }
+  }
+
+  #recorded(shelf: "volumes" | "snapshots"): string {
+    const folder = join(this.disk.path, shelf);
+    return readdirSync(folder)
+      .map((key) => readFileSync(join(folder, key, "record.json"), "utf8"))
+      .join(" ");
   }
 
   /** Waits until what was deleted or given up has been tidied away, or the driver is dead; fails after five seconds. */

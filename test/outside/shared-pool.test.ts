@@ -96,6 +96,33 @@ test("a volume that is attached read-only can't be written, whatever it is stage
   await one.remove(id);
 });
 
+test("a shared directory is not unstaged while its node has it published; what other nodes do holds nobody up", async (t) => {
+  const scratch = scratchFor(t);
+  const { path } = await makePoolDisk(scratch, "xfs");
+  const [one, two] = [
+    await openRules(scratch, path, { backend: "directory", shared: true, node: "n1" }),
+    await openRules(scratch, path, { backend: "directory", shared: true, node: "n2" }),
+  ];
+  const many = { ...mounted, mode: "MULTI_NODE_MULTI_WRITER" } as const;
+  const { id } = await one.create("a", many);
+  const staged = [
+    { rules: one, staging: one.folder("s1"), target: join(one.folder("t1"), "x") },
+    { rules: two, staging: one.folder("s2"), target: join(one.folder("t2"), "x") },
+  ] as const;
+  for (const { rules, staging, target } of staged) {
+    await attach(rules, id, rules === one ? "n1" : "n2", many);
+    await rules.stage(id, staging, many);
+    await rules.publish(id, staging, target, many);
+  }
+  for (const { rules, staging, target } of staged) {
+    await assert.rejects(rules.unstage(id, staging), problem("VOLUME_IN_USE"));
+    await rules.unpublish(id, target);
+    await rules.unstage(id, staging);
+    await detach(rules, id, rules === one ? "n1" : "n2");
+  }
+  await one.remove(id);
+});
+
 test("what a detach by force left that was killed goes with the next one", async (t) => {
   const scratch = scratchFor(t);
   const [one, two] = await twoNodes(scratch);

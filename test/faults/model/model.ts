@@ -10,9 +10,7 @@ import { found } from "./found.ts";
 import { play } from "./player.ts";
 import { type Script, scripts } from "./script.ts";
 
-/** Those of the sample, and more. */
 const sampledPools = ["image", "image-block", "image-shared", "directory-btrfs"];
-const chosen = [...sampledPools, "image-copied", "directory"];
 /** Scripts that one part plays. */
 const full = 100;
 const sampled = 2;
@@ -22,16 +20,14 @@ const sampleShrinkMs = 20_000;
 /** What depends on the moment does not fail each time: so often a script is played before it counts as one that holds. */
 const again = 3;
 
-const made: readonly Part[] = pools
-  .filter(({ name }) => chosen.includes(name))
-  .map((pool) => ({
-    fault: "model",
-    pool: pool.name,
-    operation: "scripts",
-    sample: sampledPools.includes(pool.name),
-    seconds: full * 1.5,
-    run: (tries: Tries) => run(pool, tries),
-  }));
+const made: readonly Part[] = pools.map((pool) => ({
+  fault: "model",
+  pool: pool.name,
+  operation: "scripts",
+  sample: sampledPools.includes(pool.name),
+  seconds: full * 1.5,
+  run: (tries: Tries) => run(pool, tries),
+}));
 
 const named: readonly Part[] = found.flatMap(({ name: operation, pool: on, script, plays }) =>
   pools
