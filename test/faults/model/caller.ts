@@ -33,6 +33,11 @@ export class Caller {
     return { ...call, id: this.#ids.get(slot) ?? nobody, fromId };
   }
 
+  /** What has this ID by all that was answered, in whatever order the answers came. */
+  isNow(slot: string, id: string): void {
+    this.#ids.set(slot, id);
+  }
+
   /** Absent: nobody knows what became of it. @throws what is no answer of a driver. */
   async make(call: Sent, options: CallOptions, mayBeLost: () => boolean): Promise<Outcome | undefined> {
     try {

@@ -214,6 +214,12 @@ class Player {
       if (!outcome) this.#lost.push(call);
     }
     this.#judge.see(made);
+    for (const slot of [...volumeSlots, ...snapshotSlots]) {
+      const ids = new Set(this.#judge.states.map((state) => (state.volumes[slot] ?? state.snapshots[slot])?.id));
+      const [id, ...others] = [...ids].filter((each) => each !== undefined && each !== "?");
+      // Of two answers to calls at once the older may arrive last.
+      if (id !== undefined && others.length === 0) this.#caller.isNow(slot, id);
+    }
   }
 
   #mayBeBusy(call: Sent): boolean {
