@@ -2,7 +2,6 @@
 import { inShare } from "../host/share.ts";
 import { silent, within } from "../host/within.ts";
 import type { Log } from "../observe/log.ts";
-import { eachApart } from "../pools/each-apart.ts";
 import type { KeyedPage, Pool, Volume } from "../pools/pool.ts";
 import { Problem } from "../pools/problem.ts";
 import { unlessUnreadable } from "../pools/record.ts";
@@ -26,6 +25,7 @@ import { AttachRules } from "./attaching.ts";
 import { Context } from "./context.ts";
 import { VolumeRules } from "./controller.ts";
 import { CreateRules } from "./creating.ts";
+import { forgetEarlierBoots } from "./earlier-boots.ts";
 import { EphemeralRules } from "./ephemeral.ts";
 import { forceDetach } from "./force-detach.ts";
 import { isEphemeral } from "./inline-attributes.ts";
@@ -261,14 +261,6 @@ async function recoverPool(context: Context, pool: Pool, watch: (pool: Pool) => 
       context.log.error({ pool: pool.name, error }, "what a crash left in the pool could not be finished");
     });
   }
-}
-
-/** Records of an earlier boot: their mounts went with it, and other nodes of a shared pool wait for their removal. */
-async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
-  const records = context.records(pool);
-  await eachApart(await records.keys(), async (key) => {
-    if ((await records.read(key)) === undefined) await records.remove(key);
-  });
 }
 
 /** A page without the pods' own volumes, which are nobody else's to see: it may be shorter than was asked for. */

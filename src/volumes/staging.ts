@@ -70,25 +70,20 @@ export class StageRules {
   async closeHalfOpened(pool: Pool): Promise<void> {
     const records = this.#context.records(pool);
     await eachApart(await records.keys(), async (key) => {
-      const record = await records.read(key);
-      if (record?.state !== "opening") return;
-      const volume = await pool.find(key);
-      if (volume?.nonce !== record.nonce) {
-        await records.remove(key);
-        return;
-      }
+      if ((await records.read(key))?.state !== "opening") return;
+      const { name } = (await pool.find(key)) ?? { name: key };
       const call: Call = { rpc: "recovery", requestId: "start", signal: AbortSignal.timeout(60_000) };
       await this.#context.ledger
-        .run(this.#context.volumeSubject(pool, volume), call, key, async (operation) => {
+        .run(this.#context.volumeSubject(pool, { key, name }), call, key, async (operation) => {
           // Whoever repeated the call meanwhile has finished it.
           const now = await records.read(key);
-          if (now?.state === "opening") await this.#unstage(pool, volume, now.stagingPath, operation);
+          if (now?.state !== "opening") return;
+          const volume = await pool.find(key);
+          if (volume?.nonce === now.nonce) await this.#unstage(pool, volume, now.stagingPath, operation);
+          else await records.remove(key);
         })
         .catch((error: unknown) => {
-          this.#context.log.warn(
-            { volume: volume.name, error },
-            "a stage that a crash cut short could not be undone yet",
-          );
+          this.#context.log.warn({ volume: name, error }, "a stage that a crash cut short could not be undone yet");
         });
     });
   }

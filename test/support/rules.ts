@@ -1,6 +1,6 @@
 /** The rules over real pools in this process: for tests that look between the steps, or play a second process. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createLog } from "../../src/observe/log.ts";
 import type { Options } from "../../src/pools/backend.ts";
 import type { Call, Capability } from "../../src/volumes/api.ts";
@@ -86,6 +86,11 @@ export class Rules {
       if (record.name === name) return folder;
     }
     throw new Error(`no volume ${name} in ${this.pool}`);
+  }
+
+  /** The file whose flock decides who works on the volume. */
+  lockOf(name: string): string {
+    return join(this.pool, "locks", `volume-${basename(this.folderOf(name))}`);
   }
 
   latch(name: string): { state: string } {
