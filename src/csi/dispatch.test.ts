@@ -144,9 +144,9 @@ test("the deadline reaches the rules, aborts the signal and is the answer", asyn
     },
   });
   const before = Date.now();
-  const error = await failure(t.client.controller.deleteVolume({ volumeId: "v" }, { timeoutMs: 150 }));
+  const error = await failure(t.client.controller.deleteVolume({ volumeId: "v" }, { timeoutMs: 1_500 }));
   assert.equal(error.code, "DEADLINE_EXCEEDED");
-  assert.ok(seen !== undefined && seen >= before && seen <= before + 1000);
+  assert.ok(seen !== undefined && seen >= before && seen <= before + 3_000);
   while (reason === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.ok(reason instanceof Problem && reason.code === "CALL_TIMED_OUT");
 });

@@ -106,6 +106,7 @@ export class Dispatcher {
   ): Promise<void> {
     const began = performance.now();
     const controller = new AbortController();
+    const arrived = Date.now();
     const deadline = Number(wire.getDeadline());
     const call: Call = {
       rpc: method.name,
@@ -114,7 +115,7 @@ export class Dispatcher {
       ...(Number.isFinite(deadline) ? { deadline } : {}),
     };
     wire.on("cancelled", () => {
-      if (this.#running.has(controller)) controller.abort(gone(method.name, deadline));
+      if (this.#running.has(controller)) controller.abort(gone(method.name, deadline, deadline - arrived));
     });
     this.#running.add(controller);
     let request: Message | undefined;
@@ -155,9 +156,12 @@ function decode(method: DescMethod, bytes: Buffer): Message {
   }
 }
 
-/** Why a call ends early. The deadline's own timer may run a few milliseconds ahead of the clock. */
-function gone(rpc: string, deadline: number): Problem {
-  return Date.now() >= deadline - 5
+/**
+ * Why a call ends early. The deadline's own timer may run a few milliseconds ahead of the clock, and its caller's clock began
+ * when the request was sent: on a busy machine some time before it arrived with `given` milliseconds to go.
+ */
+function gone(rpc: string, deadline: number, given: number): Problem {
+  return Date.now() >= deadline - Math.max(5, given / 20)
     ? new Problem("CALL_TIMED_OUT", `${rpc} ran into its caller's deadline`)
     : new Problem("CALL_CANCELLED", `the caller of ${rpc} went away`);
 }
