@@ -64,10 +64,11 @@ const largestAnswer = 64 * 1024 * 1024;
 /**
  * A client of the driver at `address` (`unix:///path` or a plain path; relative ones are taken from the working
  * directory). Connects with the first call; a driver that is not there answers UNAVAILABLE. Throws an EndpointError when
- * the address is not of a unix socket.
+ * the address is not of a unix socket. `reconnectMs`: milliseconds until a connection that failed is tried again, later up to ten
+ * times that; absent: 100.
  */
-export function connect(address: string): CsiClient {
-  const { methods, close } = open(address);
+export function connect(address: string, { reconnectMs = 100 }: { readonly reconnectMs?: number } = {}): CsiClient {
+  const { methods, close } = open(address, reconnectMs);
   return {
     identity: methods(Identity),
     controller: methods(Controller),
@@ -79,11 +80,14 @@ export function connect(address: string): CsiClient {
 
 /** A client of a registration socket, as the kubelet is one. `close` as a CsiClient's. */
 export function connectRegistration(address: string): Methods<typeof Registration> & Pick<CsiClient, "close"> {
-  const { methods, close } = open(address);
+  const { methods, close } = open(address, 100);
   return { ...methods(Registration), close };
 }
 
-function open(address: string): {
+function open(
+  address: string,
+  reconnectMs: number,
+): {
   readonly methods: <S extends DescService>(service: S) => Methods<S>;
   readonly close: () => void;
 } {
@@ -96,8 +100,8 @@ function open(address: string): {
     "grpc.enable_channelz": 0,
     "grpc.service_config_disable_resolution": 1,
     // A driver that restarts is back in well under a second; waiting longer than that for the next try helps nobody.
-    "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.initial_reconnect_backoff_ms": reconnectMs,
+    "grpc.max_reconnect_backoff_ms": 10 * reconnectMs,
     // Two clients of one address must not share a connection: closing one would end the other's calls.
     "grpc.use_local_subchannel_pool": 1,
   });

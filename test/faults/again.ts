@@ -16,7 +16,8 @@ export async function settled<T>(call: () => Promise<T>, also: readonly string[]
     } catch (error) {
       if (!(error instanceof CsiError) || ![...passing, ...also].includes(error.code) || performance.now() > end)
         throw error;
-      await sleep(20);
+      // While a driver starts, at once: its first moments are to be met.
+      await sleep(error.code === "UNAVAILABLE" ? 2 : 20);
     }
   }
 }

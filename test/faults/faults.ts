@@ -1,6 +1,7 @@
 /** The table of faults. A new one is one entry: its parts say on which pools and operations it is tried. */
 import { fail } from "./fail/fail.ts";
 import type { Part } from "./frame/part.ts";
+import { hasty } from "./hasty.ts";
 import { kill } from "./kill.ts";
 import { killedAndCut } from "./killed-and-cut.ts";
 import { lies } from "./lies/index.ts";
@@ -14,6 +15,7 @@ import { two } from "./two/index.ts";
 
 export const parts: readonly Part[] = [
   fail,
+  hasty,
   kill,
   killedAndCut,
   lies,

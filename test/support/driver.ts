@@ -76,7 +76,8 @@ export async function startDriver(scratch: Scratch, options: DriverOptions): Pro
   let child: ChildProcess | undefined;
   let log = "";
   let startedInMs = 0;
-  const client = connect(`unix://${socket}`);
+  // One that starts is reached in its first moments.
+  const client = connect(`unix://${socket}`, { reconnectMs: 2 });
   const gone = (): boolean => child === undefined || child.exitCode !== null || child.signalCode !== null;
   const wait = async (signal: NodeJS.Signals, withinMs: number): Promise<number> => {
     if (child === undefined || gone()) return child?.exitCode ?? 128;
