@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "../observe/log.ts";
 import { NodeRecords } from "../pools/node-records.ts";
 import type { Pool, Progress, Volume } from "../pools/pool.ts";
@@ -43,4 +44,32 @@ test("a volume that another node has staged is not cut, and the refusal names th
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("nothing is frozen while a start thaws what a crash left: that would be thawed with it", async () => {
+  const thawed = Promise.withResolvers<[]>();
+  const frozen: string[] = [];
+  const records = {
+    freezes: () => thawed.promise,
+    recordFreeze: async (key: string) => void frozen.push(key),
+    endFreeze: async () => undefined,
+  } as unknown as NodeRecords;
+  // No file system that can be frozen, and mounted everywhere.
+  const pool = { uuid: "p", opened: async () => ({ gives: "device", device: "proc" }) } as unknown as Pool;
+  const volume = { key: "a".repeat(32), nonce: "b".repeat(16), name: "v" } as Volume;
+  const holder = new Holder(() => records, createLog({ level: "silent", format: "json" }));
+  const thawing = holder.thawRecorded(pool);
+  const cut = holder
+    .still(
+      pool,
+      volume,
+      progress,
+    )(1000, async () => "cut")
+    .catch((error: unknown) => error);
+  await sleep(50);
+  assert.deepEqual(frozen, []);
+  thawed.resolve([]);
+  await thawing;
+  assert.match(String(await cut), /cannot freeze \/proc/);
+  assert.deepEqual(frozen, [volume.key]);
 });

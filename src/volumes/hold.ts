@@ -38,6 +38,8 @@ export class Holder {
   readonly #records: (pool: Pool) => NodeRecords;
   readonly #log: Log;
   readonly #otherProcess: string | undefined;
+  /** By pool: what a start thaws there. It can't tell a new freeze from a left one, so until then nothing is frozen. */
+  readonly #thawing = new Map<string, Promise<unknown>>();
 
   /** `otherProcess`: the name of this node, where another process of it opens the volumes. */
   constructor(records: (pool: Pool) => NodeRecords, log: Log, otherProcess?: string) {
@@ -70,10 +72,20 @@ export class Holder {
   }
 
   /**
-   * Thaws what a dead process may have left frozen. Called at start, before any call is served. The record's name says
+   * Thaws what a dead process may have left frozen. Called at start, while calls are served already. The record's name says
    * which volume, and the kernel where that is mounted: what the record says of that is never believed.
    */
   async thawRecorded(pool: Pool): Promise<void> {
+    const thawing = this.#thawRecorded(pool);
+    this.#thawing.set(pool.uuid, thawing);
+    try {
+      await thawing;
+    } finally {
+      this.#thawing.delete(pool.uuid);
+    }
+  }
+
+  async #thawRecorded(pool: Pool): Promise<void> {
     const records = this.#records(pool);
     for (const { key, path: record } of await records.freezes()) {
       try {
@@ -100,6 +112,7 @@ export class Holder {
     progress: Progress,
   ): Promise<T> {
     const records = this.#records(pool);
+    await this.#thawing.get(pool.uuid)?.catch(() => undefined);
     progress.step("freezing the file system");
     const record = () => records.recordFreeze(volume.key, { mountPath });
     const frozen = await freeze({ mountPath, maxMs, record }).catch(async (error: unknown) => {
