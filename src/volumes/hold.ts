@@ -112,7 +112,9 @@ export class Holder {
     progress: Progress,
   ): Promise<T> {
     const records = this.#records(pool);
-    await this.#thawing.get(pool.uuid)?.catch(() => undefined);
+    const thawing = this.#thawing.get(pool.uuid);
+    if (thawing) progress.step("waiting until what a crash left frozen is thawed");
+    await thawing?.catch(() => undefined);
     progress.step("freezing the file system");
     const record = () => records.recordFreeze(volume.key, { mountPath });
     const frozen = await freeze({ mountPath, maxMs, record }).catch(async (error: unknown) => {
