@@ -82,7 +82,7 @@ export const protections: readonly Protection[] = [
       "--operation",
       "create-from-volume",
       "--at",
-      Array.from({ length: 4 }, () => "main:flock:3,worker:ioctl:2,worker:pwrite64:2,worker:fsync:6").join(),
+      Array.from({ length: 12 }, () => "main:flock:3,worker:ioctl:2,worker:pwrite64:2,worker:fsync:6").join(),
     ],
     words: /building\/.* is left in the pool|still promised/,
   },
