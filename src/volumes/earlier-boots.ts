@@ -4,23 +4,23 @@ import { eachApart } from "../pools/each-apart.ts";
 import type { Pool } from "../pools/pool.ts";
 import type { Context } from "./context.ts";
 
-/** Milliseconds until one whose volume a call had is looked at again, and how often. */
-const againMs = 500;
-const looks = 120;
+/** Milliseconds until one whose volume a call had is looked at again: soon, then at longer and longer intervals. */
+const soonMs = 500;
+const atMostMs = 60_000;
 
 /** Throws the first of the errors. What a call holds is looked at again later, and this does not wait for it. */
 export async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
-  await eachApart(await context.records(pool).keys(), (key) => forget(context, pool, key, looks));
+  await eachApart(await context.records(pool).keys(), (key) => forget(context, pool, key, soonMs));
 }
 
-async function forget(context: Context, pool: Pool, key: string, left: number): Promise<void> {
+async function forget(context: Context, pool: Pool, key: string, againMs: number): Promise<void> {
   const records = context.records(pool);
   if ((await records.read(key)) !== undefined) return;
   const lock = await lockFile(pool.lockPath("volume", key));
   if ("heldBy" in lock) {
-    const again = () => forget(context, pool, key, left - 1);
+    const again = () => forget(context, pool, key, Math.min(2 * againMs, atMostMs));
     const failed = (error: unknown) => context.log.warn({ pool: pool.name, error }, "a note of an earlier boot stays");
-    if (left > 1) setTimeout(() => void again().catch(failed), againMs).unref();
+    setTimeout(() => void again().catch(failed), againMs).unref();
     return;
   }
   try {
