@@ -6,6 +6,7 @@ import { constants } from "node:fs";
 import { join } from "node:path";
 import { Replacement, sweepTemporaries } from "../host/files.ts";
 import { access, opendir, readdir, writeFile } from "../host/fs.ts";
+import { longerThan, soonMs } from "../host/intervals.ts";
 import { keepSpareLocks, lockFile } from "../host/locks.ts";
 import { Accounting, type Limits } from "./accounting.ts";
 import { AttachmentRecords } from "./attachments.ts";
@@ -45,9 +46,6 @@ export interface PoolPlace {
   readonly visitor?: boolean;
 }
 
-/** Milliseconds until what could not be removed is tried again: soon, then at longer and longer intervals. */
-const reclaimSoonMs = 500;
-const reclaimAgainMs = 60_000;
 /** Longer than a writer's file must be old to count as left. */
 const sweepAgainMs = 11 * 60_000;
 /** Looked at to tell whose the marker is. */
@@ -381,7 +379,7 @@ export abstract class FolderPool {
   }
 
   /** One at a time: giving back a large file costs the disk, and the calls that people wait for come first. */
-  #reclaim(aside: Aside, againMs = reclaimSoonMs): void {
+  #reclaim(aside: Aside, againMs = soonMs): void {
     this.#reclaiming = this.#reclaiming.then(async () => {
       if (this.#stopped) return;
       try {
@@ -390,8 +388,7 @@ export abstract class FolderPool {
         this.inventory.reclaimed(aside.path);
       } catch {
         // It stays counted, and is tried again: the disk may have been read-only, or something mounted in it.
-        const later = Math.min(2 * againMs, reclaimAgainMs);
-        setTimeout(() => this.#reclaim(aside, later), againMs).unref();
+        setTimeout(() => this.#reclaim(aside, longerThan(againMs)), againMs).unref();
       }
     });
   }

@@ -2,15 +2,12 @@
  * What servers that died left in `building/`. Each holds its promise of space until it is gone. Whoever builds holds its
  * entry's lock, and a crash has let go of it: that is how the dead are told from the living.
  */
+import { longerThan, soonMs } from "../host/intervals.ts";
 import { lockFile } from "../host/locks.ts";
 import { eachApart } from "./each-apart.ts";
 import type { Inventory } from "./inventory.ts";
 import type { Key } from "./pool.ts";
 import { type Aside, listAside } from "./shelf.ts";
-
-/** Milliseconds until what could not be removed is tried again: soon, then at longer and longer intervals. */
-const soonMs = 500;
-const atMostMs = 60_000;
 
 interface Surroundings {
   readonly folder: string;
@@ -64,15 +61,16 @@ export class HalfMade {
   #later(again: boolean, againMs: number): void {
     clearTimeout(this.#again);
     if (!again || this.#stopped) return;
-    const next = Math.min(2 * againMs, atMostMs);
-    this.#again = setTimeout(() => void this.clear(next).catch(() => undefined), againMs).unref();
+    const clear = () => void this.clear(longerThan(againMs)).catch(() => undefined);
+    this.#again = setTimeout(clear, againMs).unref();
   }
 
   /** True: something is left. */
   async #clear(mine?: Key): Promise<boolean> {
     let left = false;
+    const { folder, inventory } = this.#pool;
     // What this process builds or failed to remove is in its own hands.
-    const others = (await listAside(this.#pool.folder, "building")).filter(({ path }) => !this.#isOwn(path));
+    const others = (await listAside(folder, "building")).filter(({ path }) => !inventory.isOwn(path));
     await eachApart(others, async (aside) => {
       const lock = aside.key === mine ? undefined : await lockFile(this.#lockOf(aside));
       if (lock && "heldBy" in lock) {
@@ -81,16 +79,12 @@ export class HalfMade {
       }
       try {
         await this.#pool.discard(aside);
-        this.#pool.inventory.reclaimed(aside.path);
+        inventory.reclaimed(aside.path);
       } finally {
         await lock?.release();
       }
     });
     return left;
-  }
-
-  #isOwn(path: string): boolean {
-    return this.#pool.inventory.isOwn(path);
   }
 
   #lockOf({ kind, key }: Aside): string {

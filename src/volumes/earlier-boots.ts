@@ -1,12 +1,9 @@
 /** Notes of an earlier boot: their mounts went with it, and other nodes of a shared pool wait for their removal. */
+import { longerThan, soonMs } from "../host/intervals.ts";
 import { lockFile } from "../host/locks.ts";
 import { eachApart } from "../pools/each-apart.ts";
 import type { Pool } from "../pools/pool.ts";
 import type { Context } from "./context.ts";
-
-/** Milliseconds until one whose volume a call had is looked at again: soon, then at longer and longer intervals. */
-const soonMs = 500;
-const atMostMs = 60_000;
 
 /** Throws the first of the errors. What a call holds is looked at again later, and this does not wait for it. */
 export async function forgetEarlierBoots(context: Context, pool: Pool): Promise<void> {
@@ -18,7 +15,7 @@ async function forget(context: Context, pool: Pool, key: string, againMs: number
   if ((await records.read(key)) !== undefined) return;
   const lock = await lockFile(pool.lockPath("volume", key));
   if ("heldBy" in lock) {
-    const again = () => forget(context, pool, key, Math.min(2 * againMs, atMostMs));
+    const again = () => forget(context, pool, key, longerThan(againMs));
     const failed = (error: unknown) => context.log.warn({ pool: pool.name, error }, "a note of an earlier boot stays");
     setTimeout(() => void again().catch(failed), againMs).unref();
     return;
