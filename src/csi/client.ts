@@ -67,7 +67,7 @@ const largestAnswer = 64 * 1024 * 1024;
  * the address is not of a unix socket. `reconnectMs`: milliseconds until a connection that failed is tried again, later up to ten
  * times that; absent: 100.
  */
-export function connect(address: string, { reconnectMs = 100 }: { readonly reconnectMs?: number } = {}): CsiClient {
+export function connect(address: string, { reconnectMs }: { readonly reconnectMs?: number } = {}): CsiClient {
   const { methods, close } = open(address, reconnectMs);
   return {
     identity: methods(Identity),
@@ -80,13 +80,13 @@ export function connect(address: string, { reconnectMs = 100 }: { readonly recon
 
 /** A client of a registration socket, as the kubelet is one. `close` as a CsiClient's. */
 export function connectRegistration(address: string): Methods<typeof Registration> & Pick<CsiClient, "close"> {
-  const { methods, close } = open(address, 100);
+  const { methods, close } = open(address);
   return { ...methods(Registration), close };
 }
 
 function open(
   address: string,
-  reconnectMs: number,
+  reconnectMs = 100,
 ): {
   readonly methods: <S extends DescService>(service: S) => Methods<S>;
   readonly close: () => void;

@@ -272,11 +272,11 @@ export class StageRules {
   ): Promise<void> {
     const place = await pool.opened(volume);
     const places = [...(place ? [place] : []), ...((await pool.former?.(volume)) ?? [])];
-    const beside = (await Promise.all(places.map((each) => mountedBeside(each, stagingPath)))).flat();
     // A shared directory has other users, whom its unmounting does not concern.
-    const others = pool.features.multiNode
-      ? beside.filter((target) => record?.targets.some(({ path }) => path === target))
-      : beside;
+    const own = pool.features.multiNode ? (record?.targets.map(({ path }) => path) ?? []) : undefined;
+    const looked = own?.length === 0 ? [] : places;
+    const beside = (await Promise.all(looked.map((each) => mountedBeside(each, stagingPath)))).flat();
+    const others = beside.filter((target) => own?.includes(target) ?? true);
     if (others.length > 0) {
       // A raw device would be taken from under its user, and its number given to another volume.
       throw new Problem("VOLUME_IN_USE", `the volume '${volume.name}' is still published at ${others.join(", ")}`);
