@@ -13,7 +13,7 @@ import { backend as image } from "./image/backend.ts";
 import { initPool } from "./marker.ts";
 import type { NewVolume, Pool, Progress } from "./pool.ts";
 import { Problem } from "./problem.ts";
-import { listAside } from "./shelf.ts";
+import { listAside, makeAside } from "./shelf.ts";
 
 const mebibyte = 1024 * 1024;
 const progress: Progress = { signal: new AbortController().signal, step: () => undefined, child: () => undefined };
@@ -179,7 +179,6 @@ for (const backend of [image, directory]) {
     withPool(async (open, folder) => {
       const pool = await open();
       const made = await pool.create(volume(pool, "a"), work);
-      const { makeAside } = await import("./shelf.ts");
       const half = await makeAside(folder, "volume", keyOf("volume", pool.uuid, "half"), mebibyte);
       await writeFile(join(half.path, "data.img"), "half");
       await writeFile(pool.lockPath("volume", made.key), "");
@@ -198,7 +197,6 @@ for (const backend of [image, directory]) {
   test(named("what a crash left goes too where a call has its entry when the pool is tidied, once that lets go"), () =>
     withPool(async (open, folder) => {
       const pool = await open();
-      const { makeAside } = await import("./shelf.ts");
       const key = keyOf("volume", pool.uuid, "half");
       await makeAside(folder, "volume", key, mebibyte);
       const held = await lockFile(pool.lockPath("volume", key));
@@ -215,7 +213,6 @@ for (const backend of [image, directory]) {
   test(named("a promise is not refused for what a dead server had begun, not even of the same name"), () =>
     withPool(async (open, folder) => {
       const pool = await open();
-      const { makeAside } = await import("./shelf.ts");
       for (const name of ["another", "a"]) {
         await makeAside(folder, "volume", keyOf("volume", pool.uuid, name), 40 * mebibyte);
       }

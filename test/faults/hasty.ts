@@ -4,11 +4,11 @@
  */
 import { settled } from "./again.ts";
 import type { Part, Tries } from "./frame/part.ts";
-import { killedAt, points } from "./kill.ts";
+import { eachPoint, killedAt } from "./kill.ts";
 import type { Operation } from "./operations/operation.ts";
 import type { PoolKind } from "./pools.ts";
 import { Stage } from "./stage.ts";
-import { nameOf, oneThread, type Point } from "./strace.ts";
+import { oneThread, type Point } from "./strace.ts";
 import { sweeps } from "./sweeps.ts";
 import { expectWhole } from "./verdict.ts";
 import type { World } from "./world.ts";
@@ -23,14 +23,8 @@ export const hasty: readonly Part[] = sweeps("hasty", () => 20, sweep).map((part
 
 async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promise<void> {
   const stage = new Stage(pool, tries, { env: oneThread });
-  for (const point of await points(stage, operation, tries)) {
-    if (point.role !== "worker" && point.role !== "main") continue;
-    await tries.try(nameOf(point), async () => {
-      const struck = await stage.with((world, name) => killAt(world, operation, point, name));
-      if (!struck) tries.missed();
-    });
-  }
-  await stage.end();
+  const strikeAt = (world: World, point: Point, name: string) => killAt(world, operation, point, name);
+  await eachPoint(stage, operation, tries, strikeAt, ["worker", "main"]);
 }
 
 async function killAt(world: World, operation: Operation, point: Point, name: string): Promise<boolean> {

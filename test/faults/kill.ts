@@ -37,9 +37,24 @@ function secondsOf({ backend, use, disk }: PoolKind, operation: string): number 
 
 async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promise<void> {
   const stage = new Stage(pool, tries, { env: oneThread });
+  await eachPoint(stage, operation, tries, (world, point, name) => killAt(world, operation, point, name));
+}
+
+/**
+ * Tries each point of the operation, or those in `roles`, and ends the stage. `strikeAt` answers whether it struck: else it came
+ * too late.
+ */
+export async function eachPoint(
+  stage: Stage,
+  operation: Operation,
+  tries: Tries,
+  strikeAt: (world: World, point: Point, name: string) => Promise<boolean>,
+  roles?: readonly Point["role"][],
+): Promise<void> {
   for (const point of await points(stage, operation, tries)) {
+    if (roles && !roles.includes(point.role)) continue;
     await tries.try(nameOf(point), async () => {
-      const struck = await stage.with((world, name) => killAt(world, operation, point, name));
+      const struck = await stage.with((world, name) => strikeAt(world, point, name));
       if (!struck) tries.missed();
     });
   }
@@ -47,7 +62,7 @@ async function sweep(pool: PoolKind, operation: Operation, tries: Tries): Promis
 }
 
 /** What there is to strike, found by watching the operation once with nothing broken. */
-export async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
+async function points(stage: Stage, operation: Operation, tries: Tries): Promise<Point[]> {
   if (tries.at !== undefined) return tries.at.split(",").map(pointOf);
   const found = await stage.with((world, name) =>
     unbroken(world, operation, name, (prepared) => watch(world.driver.pid, () => prepared.act())),

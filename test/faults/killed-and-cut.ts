@@ -10,12 +10,12 @@ import { loopDevicesOf, mountsUnder } from "../support/leftovers.ts";
 import { attempt, run } from "../support/run.ts";
 import { settled } from "./again.ts";
 import type { Part, Tries } from "./frame/part.ts";
-import { killedAt, points } from "./kill.ts";
+import { eachPoint, killedAt } from "./kill.ts";
 import { operations } from "./operations/index.ts";
 import type { Operation } from "./operations/operation.ts";
 import { type PoolKind, pools } from "./pools.ts";
 import { Stage } from "./stage.ts";
-import { nameOf, oneThread, type Point } from "./strace.ts";
+import { oneThread, type Point } from "./strace.ts";
 import { expectWhole } from "./verdict.ts";
 import type { World } from "./world.ts";
 
@@ -41,15 +41,9 @@ export const killedAndCut: readonly Part[] = pools
 
 async function sweep(pool: PoolKind, operation: Operation, repeated: boolean, tries: Tries): Promise<void> {
   const stage = new Stage(pool, tries, { env: oneThread, outer: true });
-  for (const point of await points(stage, operation, tries)) {
-    // What a program of a dead driver still does comes after the cut: as the driver's own death.
-    if (point.role === "child" || point.role === "orphan") continue;
-    await tries.try(nameOf(point), async () => {
-      const struck = await stage.with((world, name) => killAndCut(world, operation, point, repeated, name));
-      if (!struck) tries.missed();
-    });
-  }
-  await stage.end();
+  const strikeAt = (world: World, point: Point, name: string) => killAndCut(world, operation, point, repeated, name);
+  // What a program of a dead driver still does comes after the cut: as the driver's own death.
+  await eachPoint(stage, operation, tries, strikeAt, ["worker", "main", "group"]);
 }
 
 async function killAndCut(
